@@ -1,0 +1,56 @@
+"""Bring a database to this version. Called by `citybrain migrate`, `citybrain up` and the tests' template.
+
+Migrations are numbered files, forward only, each applied once in one transaction. Several hosts may call at once: an
+advisory lock lets one work while the others wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from importlib import resources
+
+import asyncpg
+
+from citybrain.errors import CitybrainError
+
+_log = logging.getLogger(__name__)
+_LOCK = 0x63697479  # "city"
+
+
+class MigrationChanged(CitybrainError):
+    """A migration that this database has applied differs from the file of this version."""
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Apply what is missing; the names of the files applied now."""
+    connection = await asyncpg.connect(dsn, command_timeout=600)
+    try:
+        async with connection.transaction():
+            await connection.execute("set local lock_timeout = '60s'")
+            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(
+                "create table if not exists migration"
+                " (name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
+            )
+            done = {row["name"]: row["sha256"] for row in await connection.fetch("select name, sha256 from migration")}
+            return [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
+    finally:
+        await connection.close()
+
+
+def _files() -> list[tuple[str, str]]:
+    folder = resources.files("citybrain.store") / "migrations"
+    return sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
+async def _apply(connection: asyncpg.Connection, name: str, text: str, applied: str | None) -> bool:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    if applied == sha256:
+        return False
+    if applied is not None:
+        raise MigrationChanged(f"migration {name} differs from the one that this database has applied")
+    await connection.execute(text)
+    await connection.execute("insert into migration (name, sha256) values ($1, $2)", name, sha256)
+    _log.info("migrated", extra={"migration": name})
+    return True
