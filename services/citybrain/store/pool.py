@@ -1,0 +1,77 @@
+"""The pool of connections to PostgreSQL, and how a driver's errors become ours. Made by runner and by commands.
+
+A lost or dead server raises DatabaseUnavailable (retryable); wrong SQL stays the driver's error, for it is our mistake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from citybrain.errors import Unavailable
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+COMMAND_TIMEOUT_S = 60
+_GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached now."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise DatabaseUnavailable in place of whatever says that the server is gone, full or not ready."""
+    try:
+        yield
+    except _GONE as error:
+        raise DatabaseUnavailable(f"the database cannot be reached: {type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
+    """A pool that is closed at the end; the first connection is tried at once. Raises DatabaseUnavailable."""
+    try:
+        pool = await asyncpg.create_pool(
+            dsn, min_size=1, max_size=max_size, timeout=10, command_timeout=COMMAND_TIMEOUT_S, server_settings={"timezone": "UTC"}
+        )
+    except (*_GONE, asyncpg.PostgresError, ValueError) as error:
+        raise DatabaseUnavailable(f"the database at {address(dsn)} cannot be reached: {error}") from error
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def _close(pool: Pool) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except (TimeoutError, *_GONE):
+        pool.terminate()
+
+
+def address(dsn: str) -> str:
+    """The part of a database address that may be shown: no user, no password."""
+    return re.sub(r"^\w+://([^@/]*@)?", "", dsn).split("?")[0]

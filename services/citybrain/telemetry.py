@@ -1,0 +1,96 @@
+"""Every Prometheus metric of citybrain, typed and explained, and the JSON form of log lines.
+
+`Metrics` is made once by runner with a registry of its own and handed to whoever counts. Labels have few, fixed values:
+never an area, an asset, a key or an endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000)
+
+
+class Metrics:
+    """One object a process; a field a metric."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._http()
+        self._pipeline()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...] = (), buckets: tuple[float, ...] = _SECONDS) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+
+    def _http(self) -> None:
+        self.http_requests = self._counter(
+            "citybrain_http_requests", "Requests answered, by route and class of status.", ("method", "route", "status")
+        )
+        self.http_seconds = self._histogram("citybrain_http_request_seconds", "Seconds from request to answer.", ("route",))
+        self.ingest_accepted = self._counter("citybrain_ingest_accepted", "Events answered as accepted: the bus has them.")
+        self.ingest_rejected = self._counter("citybrain_ingest_rejected", "Events refused, by code.", ("code",))
+        self.ingest_bytes = self._counter("citybrain_ingest_bytes", "Bytes of posted bodies after inflating.")
+        self.ingest_pressure = self._counter(
+            "citybrain_ingest_pressure", "Posts answered 429 or 503 with Retry-After, by status.", ("status",)
+        )
+        self.ingest_heartbeats = self._counter("citybrain_ingest_heartbeats", "Heartbeats appended to every partition.")
+
+    def _pipeline(self) -> None:
+        self.bus_append_seconds = self._histogram("citybrain_bus_append_seconds", "Seconds of one shared commit of appends.")
+        self.bus_append_records = self._histogram("citybrain_bus_append_records", "Records in one shared commit.", buckets=_SIZES)
+        self.aggregate_batch_seconds = self._histogram(
+            "citybrain_aggregate_batch_seconds", "Seconds from fetch to commit of a batch."
+        )
+        self.aggregate_batch_records = self._histogram("citybrain_aggregate_batch_records", "Records in a batch.", buckets=_SIZES)
+        self.aggregate_events = self._counter(
+            "citybrain_aggregate_events", "Event records read, by what became of them.", ("outcome",)
+        )
+        self.aggregate_fenced = self._counter("citybrain_aggregate_fenced", "Batches dropped because another owner was ahead.")
+        self.aggregate_errors = self._counter("citybrain_aggregate_errors", "Batches that failed and are tried again.", ("kind",))
+        self.aggregate_watermark = self._gauge("citybrain_aggregate_watermark_seconds", "Minimum watermark, as a Unix time.")
+        self.rollup_pass_seconds = self._histogram("citybrain_rollup_pass_seconds", "Seconds of one pass of the rollup.")
+        self.rollup_rows = self._counter(
+            "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
+        )
+        self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, event, and the fields given as `extra`."""
+
+    _standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in self._standard}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def log_as_json(level: str, stream: TextIO | None = None) -> None:
+    """Send every log line of the process to standard error as JSON."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("uvicorn.access").disabled = True
