@@ -1,0 +1,185 @@
+"""Own how a YAML file of a profile is read: scalars as they are written, every value with its line.
+
+Called by the readers of city.yaml, calendar.yaml, codes.yaml, departments.yaml and kpis.yaml. Never guesses types (`0501`
+stays `0501`, `no` stays `no`), never follows aliases, never builds Python objects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+import yaml
+
+from citybrain.city.literals import Name, read_text
+from citybrain.city.mistakes import Mistake, quote, unknown
+from citybrain.city.text_file import decode, join_surrogates
+
+T = TypeVar("T")
+NULLS = ("", "~", "null", "Null", "NULL")
+_TAB_OUTSIDE_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")|\t', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value of the file: text (None when nothing is written), a mapping or a list."""
+
+    line: int
+    field: str
+    value: str | dict[str, Node] | list[Node] | None
+
+
+class Document:
+    """One YAML file: its root, None when it cannot be read, and the list that its mistakes are added to."""
+
+    def __init__(self, file: str, data: bytes, mistakes: list[Mistake]) -> None:
+        self._file = file
+        self._mistakes = mistakes
+        text = decode(file, data, mistakes)
+        composed = None if text is None else self._compose(text)
+        self.root = None if composed is None else self._node(composed, "")
+
+    def wrong(self, node: Node, problem: str) -> None:
+        """Note a mistake at the node."""
+        self._mistakes.append(Mistake(self._file, node.line, node.field, problem))
+
+    def fields(self, node: Node | None, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Node]:
+        """The mapping's known keys; unknown and missing ones are noted."""
+        if node is None:
+            return {}
+        if not isinstance(node.value, dict):
+            self.wrong(node, "has to be a mapping of keys and values")
+            return {}
+        known = (*required, *optional)
+        for key, value in node.value.items():
+            if key not in known:
+                self._mistakes.append(Mistake(self._file, value.line, value.field, unknown("key", key, known)))
+        for key in required:
+            if key not in node.value:
+                self._mistakes.append(Mistake(self._file, node.line, _below(node.field, key), "is missing"))
+        return {key: value for key, value in node.value.items() if key in known}
+
+    def items(self, node: Node | None) -> list[Node]:
+        """The list's entries."""
+        if node is None:
+            return []
+        if not isinstance(node.value, list):
+            self.wrong(node, "has to be a list")
+            return []
+        return node.value
+
+    def read(self, node: Node | None, parse: Callable[[str], T], default: T) -> T:
+        """The scalar's value as `parse` reads it; the default without a node, and after a mistake."""
+        if node is None:
+            return default
+        if not isinstance(node.value, str):
+            self.wrong(node, "is empty" if node.value is None else "has to be a single value")
+            return default
+        try:
+            return parse(node.value)
+        except ValueError as error:
+            self.wrong(node, str(error))
+            return default
+
+    def read_each(self, node: Node | None, parse: Callable[[str], T]) -> list[T]:
+        """The values of a list of different scalars."""
+        found: list[T] = []
+        for item in self.items(node):
+            before = len(self._mistakes)
+            value = self.read(item, parse, None)
+            if len(self._mistakes) > before or value is None:
+                continue
+            if value in found:
+                self.wrong(item, "is in the list already")
+            else:
+                found.append(value)
+        return found
+
+    def name(self, node: Node | None) -> Name:
+        """`{en, zh}`, both required."""
+        parts = self.fields(node, ("en", "zh"))
+        return Name(self.read(parts.get("en"), read_text, ""), self.read(parts.get("zh"), read_text, ""))
+
+    def _compose(self, text: str) -> yaml.Node | None:
+        if text.lstrip()[:1] in ("{", "["):  # JSON may be indented with tabs, which PyYAML does not take
+            text = _TAB_OUTSIDE_TEXT.sub(lambda found: found[1] or " ", text)
+        try:
+            composed = yaml.compose(text, Loader=_PlainLoader)
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            self._broken(line, f"holds a character that YAML forbids (U+{error.character:04X})")
+        except yaml.MarkedYAMLError as error:
+            self._broken(*_place_of(error))
+        except RecursionError:
+            self._broken(1, "is nested too deep")
+        else:
+            if composed is None:
+                self._broken(1, "is empty")
+            return composed
+        return None
+
+    def _broken(self, line: int, problem: str) -> None:
+        self._mistakes.append(Mistake(self._file, line, "", problem))
+
+    def _node(self, composed: yaml.Node, field: str) -> Node:
+        line = composed.start_mark.line + 1
+        if isinstance(composed, yaml.MappingNode):
+            return Node(line, field, self._mapping(composed, field))
+        if isinstance(composed, yaml.SequenceNode):
+            items = [self._node(item, f"{field}[{index}]") for index, item in enumerate(composed.value)]
+            return Node(line, field, items)
+        if isinstance(composed, yaml.ScalarNode) and composed.style is None and composed.value in NULLS:
+            return Node(line, field, None)
+        try:
+            return Node(line, field, join_surrogates(composed.value))
+        except ValueError as error:
+            self._mistakes.append(Mistake(self._file, line, field, str(error)))
+            return Node(line, field, "?")
+
+    def _mapping(self, composed: yaml.MappingNode, field: str) -> dict[str, Node]:
+        found: dict[str, Node] = {}
+        for key, value in composed.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                self._mistakes.append(Mistake(self._file, line, field, "a key has to be a single word"))
+            elif key.value in found:
+                self._mistakes.append(Mistake(self._file, line, _below(field, key.value), "is there twice"))
+            else:
+                found[key.value] = self._node(value, _below(field, key.value))
+        return found
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases, which can make a small file expand without end, and tags, which ask for Python objects."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused(f"aliases are not read (*{event.anchor})", event)
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise _refused(f"tags are not read ({tag})", event)
+        return super().compose_node(parent, index)
+
+
+def _refused(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]
+
+
+def _below(field: str, key: str) -> str:
+    key = key if key.isprintable() else quote(key)
+    return f"{field}.{key}" if field else key
+
+
+def _place_of(error: yaml.MarkedYAMLError) -> tuple[int, str]:
+    """The line to look at, and the problem: an unclosed quotation is looked for where it opens."""
+    problem = error.problem or "is not YAML"
+    problem_line = error.problem_mark.line + 1 if error.problem_mark else 1
+    if error.context_mark is None or error.context is None:
+        return problem_line, problem
+    opened = error.context_mark.line + 1
+    if error.context.startswith("while scanning"):
+        return opened, f"{problem} {error.context}"
+    return problem_line, f"{problem} {error.context}" + (f" that begins on line {opened}" if opened != problem_line else "")
