@@ -16,6 +16,7 @@ import asyncpg
 
 from citybrain.errors import CitybrainError, Unavailable
 from citybrain.store.embedded_lock import FolderInUse, FolderUnusable, Holder, folder_lock, make_folder
+from citybrain.store.embedded_programs import ServerFailed
 from citybrain.store.embedded_server import Server, running_sockets, socket_dsn
 from citybrain.store.embedded_settings import memory_bytes, settings
 
@@ -41,13 +42,11 @@ class EmbeddedPostgres:
 
     async def start(self) -> None:
         """Return when the database is there and answers. Raises ServerFailed, FolderUnusable."""
-        await self._server.start()
-        connection = await asyncpg.connect(self._server.dsn("postgres"), timeout=30, command_timeout=60)
         try:
-            if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
-                await connection.execute(f"create database {DATABASE}")
-        finally:
-            await connection.close(timeout=5)
+            await self._server.start()
+            await self._make_database()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise ServerFailed(f"PostgreSQL of {self._server.folder} cannot be started: {error}") from error
 
     async def keep_running(self) -> None:
         """Start the server again whenever it dies, at growing distances when it dies at once. Runs until cancelled."""
@@ -66,14 +65,22 @@ class EmbeddedPostgres:
             await self._start_again()
 
     async def stop(self) -> None:
-        """Stop the server, within seven seconds; keep_running ends."""
+        """Stop the server, within six seconds; keep_running ends."""
         self._stopped = True
         await self._server.stop()
+
+    async def _make_database(self) -> None:
+        connection = await asyncpg.connect(self._server.dsn("postgres"), timeout=30, command_timeout=60)
+        try:
+            if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
+                await connection.execute(f"create database {DATABASE}")
+        finally:
+            await connection.close(timeout=5)
 
     async def _start_again(self) -> None:
         try:
             await self._server.start()
-        except (CitybrainError, OSError, TimeoutError) as error:
+        except (CitybrainError, OSError) as error:
             _log.error("postgres_restart_failed", extra={"reason": str(error)})
         else:
             _log.warning("postgres_restarted", extra={"folder": str(self._server.folder)})

@@ -58,15 +58,21 @@ def folder_lock(folder: Path, holder: Holder) -> Iterator[None]:
     except OSError as error:
         raise FolderUnusable(f"{folder} is not writable: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _in_use(folder, descriptor) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{holder} {os.getpid()}\n".encode(), 0)
+        _take(folder, descriptor, holder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(folder: Path, descriptor: int, holder: Holder) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{holder} {os.getpid()}\n".encode(), 0)
+    except BlockingIOError as error:
+        raise _in_use(folder, descriptor) from error
+    except OSError as error:
+        raise FolderUnusable(f"{folder} cannot be locked: {error.strerror}") from error
 
 
 def _in_use(folder: Path, descriptor: int) -> FolderInUse:

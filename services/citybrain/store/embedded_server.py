@@ -31,7 +31,7 @@ _SOCKET, _SOCKET_PATH_LIMIT_BYTES = ".s.PGSQL.5432", 103  # 107 on Linux, 103 on
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _START_ATTEMPTS = 6  # a killed server's last processes may need a moment to leave its shared memory
 _RECOVERY_TIMEOUT_S, _SILENCE_TIMEOUT_S, _CONNECT_TIMEOUT_S = 600.0, 15.0, 5.0
-_STOP_STEPS = ((signal.SIGINT, 4.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 1.0))  # fast, immediate, dead
+_STOP_STEPS = ((signal.SIGINT, 4.0), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 0.5))  # fast, immediate, dead
 _POLL_S = 0.02
 
 _log = logging.getLogger("citybrain.store.embedded")
@@ -76,7 +76,7 @@ class Server:
         return self._process_id != 0 and is_running(self._process_id, self.data)
 
     async def stop(self) -> None:
-        """Stop the server within seven seconds: a fast shutdown, an immediate one (it recovers at next start), the end."""
+        """Stop the server within six seconds: a fast shutdown, an immediate one (it recovers at next start), the end."""
         for number, limit_s in _STOP_STEPS:
             if not self.is_running():
                 break

@@ -168,9 +168,9 @@ create table series (
   metric    text collate "C" not null,
   area      text collate "C" not null,
   subject   text collate "C",
-  source    text collate "C",
-  unique nulls not distinct (metric, area, subject, source)
+  source    text collate "C"
 );
+create unique index series_key on series (metric, area, coalesce(subject, ''), coalesce(source, ''));
 create index series_subject on series (subject) where subject is not null;
 create index series_area on series (area, metric);
 
@@ -205,7 +205,7 @@ create table dirty (
   step   text        not null,
   start  timestamptz not null,
   series integer     not null
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 -- The same for hours and days, once each, with the moment from which they are worked on.
 create table dirty_later (

@@ -1,0 +1,1 @@
+"""From accepted events to rows: each counted once, minutes of assets from events, everything above derived by rollup."""

@@ -1,0 +1,190 @@
+"""The rollup: everything above the minutes of assets, made from its children. A loop of the aggregate role.
+
+One owner at a time, by a lease with a fence. A pass takes dirty rows and makes their parents anew in the transaction that
+deletes them: minutes of areas, level by level from the grids to the city; hours and days (of assets too) once they are final
+or when they are corrected. A row that comes out as it was is not touched, and nothing above it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from citybrain.aggregate.modes import MODES
+from citybrain.aggregate.windows import end_of
+from citybrain.city import City
+from citybrain.errors import CitybrainError
+from citybrain.store import rollups
+from citybrain.store.dictionary import Dictionary, Series
+from citybrain.store.pool import Connection, Pool, translated
+from citybrain.store.rollups import Todo
+from citybrain.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+LEASE = "rollup"
+LEASE_S = 30
+IDLE_S = 0.5
+MAX_DIRTY = 50_000
+MAX_DUE = 20_000
+MAX_STATEMENT_ROWS = 5_000
+LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
+_RETRY_S = 1.0
+_Row = TypeVar("_Row")
+
+
+@dataclass(slots=True)
+class Rollup:
+    """One shard's rollup. `wake` is set when aggregate has stored something."""
+
+    pool: Pool
+    city: Callable[[], City]
+    metrics: Metrics
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    owner: UUID = field(default_factory=uuid4)
+    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _later_from: float = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled. A failure is logged; the next pass finds everything where it was."""
+        try:
+            while True:
+                try:
+                    busy = await self.step()
+                except CitybrainError as error:
+                    self.metrics.aggregate_errors.labels(type(error).__name__).inc()
+                    _log.warning("rollup_failed", extra={"reason": str(error)[:500]})
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                if not busy:
+                    await self._sleep()
+        finally:
+            await self._give_up()
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await self.wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self.wake.clear()
+
+    async def _give_up(self) -> None:
+        try:
+            with translated():
+                async with asyncio.timeout(1), self.pool.acquire() as connection:
+                    await rollups.give_lease(connection, LEASE, self.owner)
+        except CitybrainError:
+            _log.info("rollup_lease_left")
+
+    async def step(self) -> bool:
+        """One pass; whether there may be more to do at once."""
+        begun = time.monotonic()
+        try:
+            with translated():
+                async with self.pool.acquire() as connection:
+                    fence = await rollups.take_lease(connection, LEASE, self.owner, LEASE_S)
+                    if fence is None:
+                        return False
+                    async with connection.transaction():
+                        if not await rollups.hold_lease(connection, LEASE, self.owner, fence):
+                            return False
+                        done = await self._pass(connection)
+        except BaseException:
+            self._dictionary.rolled_back()
+            raise
+        self._dictionary.committed()
+        if done:
+            self.metrics.rollup_pass_seconds.observe(time.monotonic() - begun)
+        return done
+
+    async def _pass(self, connection: Connection) -> bool:
+        """Take what is dirty, then what is due; whether anything was taken."""
+        city = self.city()
+        through = await rollups.watermark(connection)
+        taken, more = await rollups.take_dirty(connection, MAX_DIRTY)
+        await self._areas(connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"])
+        later = [(step, start, series, end_of(step, start, city.timezone)) for step, start, series in taken if step != "1m"]
+        await rollups.put_later(connection, later)
+        if through is None or (taken and time.monotonic() < self._later_from):
+            return bool(taken)
+        begun = time.monotonic()
+        due = await rollups.take_due(connection, through, MAX_DUE)
+        for step in ("1h", "1d"):
+            await self._longer(connection, city, step, [(start, series, end) for name, start, series, end in due if name == step])
+        if not more and len(due) < MAX_DUE:
+            await rollups.passed(connection, through)
+        ended = time.monotonic()
+        self._later_from = ended + LATER_SHARE * (ended - begun)
+        return bool(taken or due)
+
+    async def _longer(self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]]) -> None:
+        """Hours or days: of the assets first, then of the areas above them."""
+        by_finer: defaultdict[str, list[tuple[int, datetime, datetime]]] = defaultdict(list)
+        for start, series, end in rows:
+            by_finer[finer_step(step, start, end)].append((series, start, end))
+        for finer, todo in by_finer.items():
+            for part in _parts(sorted(todo)):
+                changed = await rollups.make_leaf_rows(connection, step, finer, part)
+                self.metrics.rollup_rows.labels(step).inc(changed)
+        await self._areas(connection, city, step, [(start, series) for start, series, _ in rows])
+
+    async def _areas(self, connection: Connection, city: City, step: str, rows: Iterable[tuple[datetime, int]]) -> None:
+        """Rows of areas, the finest level first; a changed row makes its parent part of the next level's work."""
+        work: defaultdict[int, set[tuple[datetime, Series]]] = defaultdict(set)
+        wanted = set(rows)
+        names = await self._dictionary.name_series(connection, {series for _, series in wanted})
+        for start, series in wanted:
+            work[city.areas.depth(names[series].area)].add((start, names[series]))
+        while work:
+            depth = max(work)
+            for changed_start, changed in await self._level(connection, city, step, work.pop(depth)):
+                parent = city.areas.parent_at(changed.area, changed_start)
+                if parent is not None:
+                    work[city.areas.depth(parent)].add((changed_start, Series(changed.metric, parent)))
+
+    async def _level(
+        self, connection: Connection, city: City, step: str, rows: set[tuple[datetime, Series]]
+    ) -> list[tuple[datetime, Series]]:
+        parents = {key: _parent(city, key) for key in rows}
+        numbers = await self._dictionary.number_series(
+            connection, {series for _, series in rows} | {parent for parent in parents.values() if parent is not None}
+        )
+        todo = sorted(
+            Todo(numbers[series], start, _number(parents[start, series], numbers, series), MODES[series.metric]) for start, series in rows
+        )
+        by_number = {numbers[series]: series for _, series in rows}
+        changed: list[tuple[int, datetime]] = []
+        for part in _parts(todo):
+            changed += await rollups.make_area_rows(connection, step, part)
+        self.metrics.rollup_rows.labels(step).inc(len(changed))
+        return [(start, by_number[number]) for number, start in changed]
+
+
+def finer_step(step: str, start: datetime, end: datetime) -> str:
+    """What a longer window is made of: hours from minutes, days from hours, or from minutes where days cut hours."""
+    whole_hours = all(moment.minute == 0 and moment.second == 0 and moment.microsecond == 0 for moment in (start, end))
+    return "1h" if step == "1d" and whole_hours else "1m"
+
+
+def _parent(city: City, key: tuple[datetime, Series]) -> Series | None:
+    start, series = key
+    above = city.areas.parent_at(series.area, start)
+    return None if above is None else Series(series.metric, above)
+
+
+def _number(parent: Series | None, numbers: dict[Series, int], series: Series) -> int:
+    """The city has no parent: its rows name themselves, negative, so that they stay together in the index."""
+    return -numbers[series] if parent is None else numbers[parent]
+
+
+def _parts(rows: Sequence[_Row]) -> Iterable[Sequence[_Row]]:
+    for at in range(0, len(rows), MAX_STATEMENT_ROWS):
+        yield rows[at : at + MAX_STATEMENT_ROWS]

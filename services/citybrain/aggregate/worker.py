@@ -1,0 +1,173 @@
+"""The worker of aggregate: fetch, decode, store, one transaction a batch, until cancelled. Started by runner.
+
+It keeps no state that a crash could lose: positions and watermarks are read from the database at the start and after every
+failure. While a batch is being stored, the next one is fetched and decoded in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
+from citybrain.aggregate.decode import Decoded, decode
+from citybrain.aggregate.limits import DeadLetterLimit
+from citybrain.aggregate.windows import hour_start
+from citybrain.bus.port import Bus
+from citybrain.city import City
+from citybrain.errors import CitybrainError
+from citybrain.store import batches
+from citybrain.store.batches import Figures, Position
+from citybrain.store.dictionary import Dictionary
+from citybrain.store.partitions import Partitions, month_of
+from citybrain.store.pool import Pool, translated
+from citybrain.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+MAX_RECORDS = 20_000
+WAIT_S = 1.0
+RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True)
+class AggregateWorker:
+    """One owner of all partitions of a topic. `stored` is called after every commit (rollup listens)."""
+
+    pool: Pool
+    bus: Bus
+    topic: str
+    city: Callable[[], City]
+    metrics: Metrics
+    stored: Callable[[], None] = lambda: None
+    max_records: int = MAX_RECORDS
+    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _partitions: Partitions = field(default_factory=Partitions)
+    _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
+    _positions: dict[int, Position] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Until cancelled. A failure is logged, and work begins again from the stored positions."""
+        failures = 0
+        while True:
+            try:
+                await self._read_on()
+            except Fenced:
+                self.metrics.aggregate_fenced.inc()
+                _log.warning("aggregate_fenced")
+            except (CitybrainError, ExceptionGroup) as error:
+                failures += 1
+                self.metrics.aggregate_errors.labels(type(error).__name__).inc()
+                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": failures})
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
+            else:
+                failures = 0
+
+    async def step(self) -> bool:
+        """Store one batch; False when there was none. For tests and tools that want no loop."""
+        if not self._positions:
+            await self._seed()
+        decoded = await self._prepare(self._offsets())
+        if decoded is None:
+            return False
+        await self._store(decoded)
+        return True
+
+    async def _seed(self) -> None:
+        """Read where the last owner stopped."""
+        self._dictionary.rolled_back()
+        partitions = await self.bus.partitions(self.topic)
+        with translated():
+            async with self.pool.acquire() as connection:
+                self._positions = await batches.open_positions(connection, self.topic, partitions)
+
+    async def _read_on(self) -> None:
+        """Batch after batch, the next one being prepared while one is stored. Returns never; raises what went wrong."""
+        await self._seed()
+        ready = await self._prepare(self._offsets())
+        while True:
+            if ready is None:
+                await self.bus.wait(self.topic, WAIT_S)
+                ready = await self._prepare(self._offsets())
+                continue
+            after = self._offsets() | {number: progress.next_offset for number, progress in ready.progress.items()}
+            upcoming = asyncio.create_task(self._prepare(after))
+            try:
+                await self._store(ready)
+                ready = await upcoming
+            finally:
+                upcoming.cancel()
+
+    def _offsets(self) -> dict[int, int]:
+        return {partition: position.next_offset for partition, position in self._positions.items()}
+
+    async def _prepare(self, offsets: dict[int, int]) -> Decoded | None:
+        fetched = await self.bus.fetch(self.topic, offsets, self.max_records)
+        if not fetched:
+            return None
+        if sum(len(batch.values) for batch in fetched) < 500:
+            return decode(fetched)
+        return await asyncio.to_thread(decode, fetched)
+
+    async def _store(self, decoded: Decoded) -> None:
+        begun = time.monotonic()
+        dead = len(decoded.undecodable)
+        self._limit.check(decoded.records, dead)
+        city = self.city()
+        context = BatchContext(
+            self.topic,
+            city.timezone,
+            city.watermark_delay,
+            self._dictionary,
+            {number: position.last_heartbeat for number, position in self._positions.items()},
+        )
+        try:
+            with translated():
+                async with self.pool.acquire() as connection:
+                    await self._partitions.ensure(connection, _months(decoded))
+                    async with connection.transaction():
+                        figures = await store_batch(connection, decoded, context)
+        except BaseException:
+            self._dictionary.rolled_back()
+            raise
+        self._dictionary.committed()
+        self._limit.count(decoded.records, dead)
+        self._go_to(decoded, context)
+        self._tell(decoded, figures, time.monotonic() - begun)
+        self.stored()
+
+    def _go_to(self, decoded: Decoded, context: BatchContext) -> None:
+        for partition, progress in decoded.progress.items():
+            before = self._positions[partition]
+            beats = [beat for beat in (before.last_heartbeat, *progress.heartbeats) if beat is not None]
+            self._positions[partition] = Position(
+                progress.next_offset,
+                _later(before.watermark, None if progress.latest is None else progress.latest - context.watermark_delay),
+                max(beats, default=None),
+            )
+
+    def _tell(self, decoded: Decoded, figures: Figures, seconds: float) -> None:
+        self.metrics.aggregate_batch_seconds.observe(seconds)
+        self.metrics.aggregate_batch_records.observe(decoded.records)
+        for outcome in ("stored", "repeated", "conflicts", "dead"):
+            self.metrics.aggregate_events.labels(outcome).inc(getattr(figures, outcome))
+        watermarks = [position.watermark for position in self._positions.values()]
+        if all(watermarks):
+            self.metrics.aggregate_watermark.set(min(mark.timestamp() for mark in watermarks if mark is not None))
+        if figures.dead:
+            _log.error("dead_letters", extra={"count": figures.dead, "reason": decoded.undecodable[0].reason})
+        _log.debug("batch_stored", extra={**figures._asdict(), "seconds": round(seconds, 4)})
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
+
+
+def _months(decoded: Decoded) -> set[tuple[int, int]]:
+    """The monthly partitions that a batch writes to."""
+    return {month_of(moment) for moment in {hour_start(event.time) for event in decoded.events}}
+
+

@@ -1,0 +1,101 @@
+"""Numbers in place of long names: sources and series. Used by aggregate's worker and rollup, one object each.
+
+Rows are written in the caller's transaction. What a transaction added is remembered only once `committed` says so, and
+forgotten by `rolled_back`. The memory is bounded: when it is full it starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from citybrain.store.pool import Connection
+from citybrain.store.queries import load
+
+_SQL = load("dictionary")
+MAX_REMEMBERED = 1_000_000
+
+
+class Series(NamedTuple):
+    """A metric of an area (neither subject nor source), of an asset in it, or of a source without a subject."""
+
+    metric: str
+    area: str
+    subject: str | None = None
+    source: str | None = None
+
+    @property
+    def of_area(self) -> Series:
+        """The area's own series, which rows of this one add to."""
+        return Series(self.metric, self.area)
+
+
+class Dictionary:
+    """Names to numbers and back."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, int] = {}
+        self.series: dict[Series, int] = {}
+        self._names: dict[int, Series] = {}
+        self._new_sources: dict[str, int] = {}
+        self._new_series: dict[Series, int] = {}
+
+    def committed(self) -> None:
+        """Keep what the transaction added."""
+        if len(self.series) + len(self._new_series) > MAX_REMEMBERED:
+            self.series.clear()
+            self._names.clear()
+        if len(self.sources) + len(self._new_sources) > MAX_REMEMBERED:
+            self.sources.clear()
+        self.sources |= self._new_sources
+        self.series |= self._new_series
+        self.rolled_back()
+
+    def rolled_back(self) -> None:
+        """Forget what the transaction added."""
+        self._new_sources = {}
+        self._new_series = {}
+
+    async def number_sources(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
+        """The number of every name, given out now where it has none."""
+        wanted = set(names)
+        found = {name: self.sources[name] for name in wanted if name in self.sources}
+        missing = sorted(wanted - found.keys())
+        if missing:
+            await connection.execute(_SQL["add_sources"], missing)
+            rows = await connection.fetch(_SQL["find_sources"], missing)
+            added = {row["name"]: row["source_no"] for row in rows}
+            self._new_sources |= added
+            found |= added
+        return found
+
+    async def number_series(self, connection: Connection, wanted: Iterable[Series]) -> dict[Series, int]:
+        """The number of every series, given out now where it has none."""
+        found: dict[Series, int] = {}
+        missing: list[Series] = []
+        for one in set(wanted):
+            number = self.series.get(one)
+            if number is None:
+                missing.append(one)
+            else:
+                found[one] = number
+        if missing:
+            columns = [list(column) for column in zip(*missing, strict=True)]
+            await connection.execute(_SQL["add_series"], *columns)
+            rows = await connection.fetch(_SQL["find_series"], *columns)
+            added = {one: row["series_no"] for one, row in zip(missing, rows, strict=True)}
+            self._new_series |= added
+            found |= added
+        return found
+
+    async def name_series(self, connection: Connection, numbers: Iterable[int]) -> dict[int, Series]:
+        """What the numbered series are. All of them exist: rows name only numbers that were given out."""
+        wanted = set(numbers)
+        missing = [number for number in wanted if number not in self._names]
+        if missing:
+            if len(self._names) + len(missing) > MAX_REMEMBERED:
+                self._names.clear()
+                missing = list(wanted)
+            for row in await connection.fetch(_SQL["name_series"], missing):
+                self._names[row["series_no"]] = Series(row["metric"], row["area"], row["subject"], row["source"])
+        return {number: self._names[number] for number in wanted}

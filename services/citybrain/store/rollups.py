@@ -1,0 +1,85 @@
+"""The tables that rollup works on, in the one transaction of a pass. Called by aggregate.rollup; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from citybrain.store.pool import Connection
+from citybrain.store.queries import load
+
+_SQL = load("rollup")
+_TABLES = {"1m": "metric_window_1m", "1h": "metric_window_1h", "1d": "metric_window_1d"}
+_ORDERS = {"1m": "start, series", "1h": "series, start", "1d": "series, start"}
+
+
+class Todo(NamedTuple):
+    """A row of an area to be made from the rows whose parent it is."""
+
+    series: int
+    start: datetime
+    parent: int
+    mode: int
+
+
+async def take_lease(connection: Connection, name: str, owner: UUID, seconds: int) -> int | None:
+    """The fence of a lease that is ours now; None while another owner has it."""
+    fence: int | None = await connection.fetchval(_SQL["take_lease"], name, owner, timedelta(seconds=seconds))
+    return fence
+
+
+async def hold_lease(connection: Connection, name: str, owner: UUID, fence: int) -> bool:
+    """Whether the lease is still ours; if so nobody takes it before this transaction ends."""
+    return await connection.fetchval(_SQL["hold_lease"], name, owner, fence) is not None
+
+
+async def give_lease(connection: Connection, name: str, owner: UUID) -> None:
+    """Let the next owner begin at once."""
+    await connection.execute(_SQL["give_lease"], name, owner)
+
+
+async def watermark(connection: Connection) -> datetime | None:
+    """The minimum watermark over partitions; None while one has none."""
+    found: datetime | None = await connection.fetchval(_SQL["watermark"])
+    return found
+
+
+async def take_dirty(connection: Connection, limit: int) -> tuple[list[tuple[str, datetime, int]], bool]:
+    """Take at most `limit` rows, each once, and whether there may be more."""
+    rows = await connection.fetch(_SQL["take_dirty"], limit)
+    return [(row["step"], row["start"], row["series"]) for row in rows], sum(row["rows"] for row in rows) >= limit
+
+
+async def put_later(connection: Connection, rows: Sequence[tuple[str, datetime, int, datetime]]) -> None:
+    """Keep (step, start, series, due) once each."""
+    if rows:
+        await connection.execute(_SQL["put_later"], *_columns(rows))
+
+
+async def take_due(connection: Connection, through: datetime, limit: int) -> list[tuple[str, datetime, int, datetime]]:
+    """Take at most `limit` (step, start, series, due) that ended by a moment, the earliest first."""
+    return [tuple(row) for row in await connection.fetch(_SQL["take_due"], through, limit)]
+
+
+async def passed(connection: Connection, through: datetime) -> None:
+    """Say that every hour and day that ended by this moment is stored."""
+    await connection.execute(_SQL["passed"], through)
+
+
+async def make_leaf_rows(connection: Connection, step: str, finer: str, rows: Sequence[tuple[int, datetime, datetime]]) -> int:
+    """Hours or days of the assets of areas: (area series, start, end), from rows of a finer step; how many changed."""
+    query = _SQL["leaf_rows"].format(table=_TABLES[step], finer=_TABLES[finer])
+    return len(await connection.fetch(query, *_columns(rows)))
+
+
+async def make_area_rows(connection: Connection, step: str, rows: Sequence[Todo]) -> list[tuple[int, datetime]]:
+    """Rows of areas of one level; the (series, start) that changed."""
+    query = _SQL["area_rows"].format(table=_TABLES[step], order=_ORDERS[step])
+    found = await connection.fetch(query, *_columns(rows), step != "1m")
+    return [(row["series"], row["start"]) for row in found]
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,101 @@
+-- name: open_positions
+-- A row for every partition that a role reads, once.
+insert into bus_position (role, topic, partition) select $1, $2, n from unnest($3::smallint[]) as n on conflict do nothing
+
+-- name: positions
+-- Where a role stands.
+select partition, next_offset, watermark, last_heartbeat from bus_position where role = $1 and topic = $2 order by partition
+
+-- name: move
+-- Compare and swap: only the owner that read from here may go on. Fewer rows than asked for: fenced.
+with wanted as materialized (
+  select * from unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
+             as w (partition, expected, next_offset, watermark, heartbeat)
+), locked as materialized (
+  select p.partition from bus_position p
+   where p.role = $1 and p.topic = $2 and p.partition = any ($3::smallint[])
+   order by p.partition
+     for update
+)
+update bus_position p
+   set next_offset = w.next_offset, batch = p.batch + 1, moved_at = now(),
+       watermark = greatest(p.watermark, w.watermark), last_heartbeat = greatest(p.last_heartbeat, w.heartbeat)
+  from wanted w join locked using (partition)
+ where p.role = $1 and p.topic = $2 and p.partition = w.partition and p.next_offset = w.expected
+returning p.partition
+
+-- name: count
+-- Add to the five figures.
+update bus_position
+   set accepted = accepted + $4, stored = stored + $5, repeated = repeated + $6, conflicts = conflicts + $7, dead = dead + $8
+ where role = $1 and topic = $2 and partition = $3
+
+-- name: add_gaps
+-- Stretches without a heartbeat.
+insert into pipeline_gap (topic, partition, started_at, ended_at)
+select $1, * from unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[]) on conflict do nothing
+
+-- name: add_dead_letters
+-- What could not be decoded, with its bytes.
+insert into dead_letter (role, topic, partition, record_offset, key, type, value, reason)
+select $1, $2, * from unnest($3::smallint[], $4::bigint[], $5::bytea[], $6::text[], $7::bytea[], $8::text[])
+on conflict do nothing
+
+-- name: add_identities
+-- Identities in key order; what comes back is new.
+insert into event_identity (source_no, id, time, fingerprint, seen)
+select i.*, now() from unnest($1::integer[], $2::text[], $3::timestamptz[], $4::bytea[]) as i (source_no, id, time, fingerprint)
+ order by source_no, id collate "C"
+on conflict do nothing
+returning source_no, id
+
+-- name: find_identities
+-- The content that stands for known identities.
+select i.source_no, i.id, i.fingerprint
+  from event_identity i
+  join unnest($1::integer[], $2::text[]) as n (source_no, id) on n.source_no = i.source_no and n.id = i.id
+
+-- name: forgotten_before
+-- Identities of events older than this may have been forgotten.
+select forgotten_before from identity_horizon
+
+-- name: find_old_events
+-- Events of the same key (time, source, id) whose identities were forgotten.
+select e.source_no, e.id, e.fingerprint
+  from unnest($1::integer[], $2::text[], $3::timestamptz[], $4::text[]) as n (source_no, id, time, subject)
+  join event e on e.time = n.time and e.subject is not distinct from n.subject and e.source_no = n.source_no and e.id = n.id
+
+-- name: add_conflicts
+-- Other content under a known identity, once for each content; what comes back is new.
+insert into event_conflict (source_no, id, fingerprint, time, type, subject, area, data, accepted_at)
+select c.source_no, c.id, c.fingerprint, c.time, c.type, c.subject, c.area, c.data::json, c.accepted_at
+  from unnest($1::integer[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
+              $9::timestamptz[]) as c (source_no, id, fingerprint, time, type, subject, area, data, accepted_at)
+ order by source_no, id collate "C", fingerprint
+on conflict do nothing
+returning 1
+
+-- name: add_minutes
+-- Add readings to the minutes of assets.
+insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)
+select f.series, f.start, f.parent, true, f.count, f.sum::numeric, f.min, f.max, f.latest, f.part::numeric, f.weight::numeric,
+       f.subjects
+  from unnest($1::integer[], $2::timestamptz[], $3::integer[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+              $9::text[], $10::text[], $11::integer[])
+       as f (series, start, parent, count, sum, min, max, latest, part, weight, subjects)
+ order by f.start, f.series
+on conflict (start, series) do update
+   set count = w.count + excluded.count, sum = w.sum + excluded.sum, min = least(w.min, excluded.min),
+       max = greatest(w.max, excluded.max), latest = greatest(w.latest, excluded.latest),
+       part = w.part + excluded.part, weight = w.weight + excluded.weight, revision = w.revision + 1
+
+-- name: put_assets
+-- The latest state of assets: the greatest (time, source, id) wins, whatever the order of arrival.
+insert into asset_state as a (subject, type, area, time, latest, data)
+select f.subject, f.type, f.area, f.time, f.latest, f.data::json
+  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
+       as f (subject, type, area, time, latest, data)
+ order by f.subject collate "C", f.type collate "C"
+on conflict (subject, type) do update
+   set area = excluded.area, time = excluded.time, latest = excluded.latest, data = excluded.data
+ where excluded.latest > a.latest

@@ -1,0 +1,104 @@
+-- name: take_lease
+-- Become the one owner, or stay it; no row when another one is.
+insert into lease as l (name, owner, fence, until) values ($1, $2, 1, now() + $3::interval)
+on conflict (name) do update
+   set owner = excluded.owner, until = excluded.until, fence = l.fence + (l.owner <> excluded.owner)::integer
+ where l.owner = excluded.owner or l.until < now()
+returning fence
+
+-- name: hold_lease
+-- In the transaction of a pass: still the owner, and nobody takes over before the commit.
+select fence from lease where name = $1 and owner = $2 and fence = $3 for update
+
+-- name: give_lease
+-- Stop being the owner, so that the next one need not wait.
+delete from lease where name = $1 and owner = $2
+
+-- name: watermark
+-- The moment that every partition has passed.
+select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate'
+
+-- name: take_dirty
+-- Take what is to be done now, each once.
+with taken as (
+  delete from dirty where ctid = any (array(select ctid from dirty limit $1)) returning step, start, series
+)
+select step, start, series, count(*) as rows from taken group by step, start, series
+
+-- name: put_later
+-- Keep hours and days, once each, until they are due.
+insert into dirty_later (step, start, series, due)
+select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::timestamptz[]) as d (step, start, series, due)
+ order by step, start, series
+on conflict do nothing
+
+-- name: take_due
+-- Take hours and days that ended by a moment; a day comes after its hours.
+with taken as (
+  delete from dirty_later where (step, start, series) in (
+    select step, start, series from dirty_later where due <= $1 order by due, step desc limit $2)
+  returning step, start, series, due
+)
+select step, start, series, due from taken
+
+-- name: passed
+-- Everything that ended by this moment is stored.
+update rollup_state set final_through = greatest(final_through, $1)
+
+-- name: leaf_rows
+-- Hours (days) of the assets of areas from their minutes (hours).
+with todo as materialized (
+  select * from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as t (parent, start, ends)
+), fresh as (
+  select w.series, t.start, t.parent, sum(w.count)::bigint as count, sum(w.sum) as sum, min(w.min) as min, max(w.max) as max,
+         max(w.latest) as latest, sum(w.part) as part, sum(w.weight) as weight, max(w.subjects) as subjects,
+         sum(w.revision)::integer as revision
+    from todo t join {finer} w on w.parent = t.parent and w.start >= t.start and w.start < t.ends
+   where w.leaf
+   group by w.series, t.start, t.parent
+)
+insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
+select series, start, parent, true, count, sum, min, max, latest, part, weight, subjects, revision from fresh
+ order by series, start
+on conflict (series, start) do update
+   set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,
+       part = excluded.part, weight = excluded.weight, revision = w.revision + 1
+ where (w.count, w.sum, w.min, w.max, w.latest, w.part, w.weight) is distinct from
+       (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.latest, excluded.part, excluded.weight)
+returning 1
+
+-- name: area_rows
+-- Rows of areas from the rows whose parent they are; what comes back has changed.
+with todo as materialized (
+  select * from unnest($1::integer[], $2::timestamptz[], $3::integer[], $4::smallint[]) as t (series, start, parent, mode)
+), child as (
+  select t.series, t.start, c.count, c.sum, c.min, c.max, c.latest, c.subjects, c.revision,
+         case when not c.leaf then c.part
+              when t.mode = 0 then c.sum
+              when t.mode = 4 then round(c.part / c.count, 6)
+              else round(c.sum / c.count, 6) end as part,
+         case when c.leaf and t.mode = 4 then round(c.weight / c.count, 6) else c.weight end as weight
+    from todo t join {table} c on c.parent = t.series and c.start = t.start
+   where c.count > 0
+), fresh as (
+  select t.series, t.start, t.parent, coalesce(sum(c.count), 0)::bigint as count, coalesce(sum(c.sum), 0) as sum,
+         min(c.min) as min, max(c.max) as max, max(c.latest) as latest,
+         case when t.mode = 3 then max(c.part) else sum(c.part) end as part, sum(c.weight) as weight,
+         coalesce(sum(c.subjects), 0)::integer as subjects, coalesce(sum(c.revision), 0)::integer as revision
+    from todo t left join child c on c.series = t.series and c.start = t.start
+   group by t.series, t.start, t.parent, t.mode
+)
+insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
+select f.series, f.start, f.parent, false, f.count, f.sum, f.min, f.max, f.latest, f.part, f.weight, f.subjects,
+       case when $5::boolean then f.revision else 0 end
+  from fresh f
+ where f.count > 0 or exists (select from {table} o where o.series = f.series and o.start = f.start)
+ order by {order}
+on conflict ({order}) do update
+   set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,
+       part = excluded.part, weight = excluded.weight, subjects = excluded.subjects, parent = excluded.parent,
+       revision = w.revision + 1
+ where (w.count, w.sum, w.min, w.max, w.latest, w.part, w.weight, w.subjects, w.parent) is distinct from
+       (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.latest, excluded.part, excluded.weight,
+        excluded.subjects, excluded.parent)
+returning series, start
