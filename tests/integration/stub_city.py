@@ -1,0 +1,90 @@
+"""A city of one route and one figure page, for tests of what posts events: real sockets, answers that a test can change.
+
+It keeps every event it has accepted, in the order of arrival, and counts identities it has seen before as repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+KEY = "stub-key-stub-key-stub-key"
+Trouble = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+
+class StubCity:
+    """`trouble` may answer in place of the city (or break the connection); `kept` is what was accepted."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Any]] = []
+        self.posts = 0
+        self.repeated = 0
+        self.trouble: Trouble | None = None
+        self.url = ""
+        self._seen: set[tuple[str, str]] = set()
+
+    @property
+    def ids(self) -> set[str]:
+        return {event["id"] for event in self.kept}
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        self.posts += 1
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.json_response({"title": "Unauthorized", "detail": "unknown key"}, status=401)
+        body = await request.read()
+        if self.trouble and (answer := await self.trouble(request)) is not None:
+            return answer
+        rejected = []
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        for index, line in enumerate(lines):
+            problem = self._judge(line)
+            if problem:
+                rejected.append({"index": index, **problem})
+        status = 202 if not rejected else 422 if len(rejected) == len(lines) else 207
+        return web.json_response({"accepted": len(lines) - len(rejected), "rejected": rejected}, status=status)
+
+    def _judge(self, line: bytes) -> dict[str, str] | None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return {"code": "not_json", "detail": "not JSON"}
+        if event["data"].get("occupied", 0) < 0:
+            return {"id": event["id"], "code": "invalid_field", "field": "data.occupied", "detail": "below zero"}
+        identity = (event["source"], event["id"])
+        self.repeated += identity in self._seen
+        self._seen.add(identity)
+        self.kept.append(event)
+        return None
+
+    async def status(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.json_response({"title": "Unauthorized"}, status=401)
+        return web.json_response({"accepted": len(self.kept), "stored": len(self._seen), "repeated": self.repeated})
+
+
+@asynccontextmanager
+async def stub_city(port: int = 0) -> AsyncIterator[StubCity]:
+    city = StubCity()
+    app = web.Application(client_max_size=64 * 2**20)
+    app.router.add_post("/v1/events", city.take)
+    app.router.add_get("/v1/status", city.status)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    city.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield city
+    finally:
+        await runner.cleanup()
+
+
+async def eventually(done: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not done():  # noqa: ASYNC110 - what is waited for happens in another process, too
+            await asyncio.sleep(0.01)
