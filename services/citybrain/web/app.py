@@ -1,0 +1,106 @@
+"""Make the HTTP application: routes of the roles, problem details, metrics, health, documentation. Called by runner and tests.
+
+Nothing here knows a role; runner hands over their routers, and says whether the process is ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from citybrain import telemetry
+from citybrain.web.metering import Metered
+from citybrain.web.problem import Problem, install
+
+Guard = Callable[[Request], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Routes that FastAPI does not describe by itself, and what its OpenAPI document should say of them."""
+
+    routes: tuple[BaseRoute, ...]
+    paths: Mapping[str, Any]
+    schemas: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What an application is made of.
+
+    `not_ready` gives the reason why the process cannot serve now, None when it can. `may_read` lets a request pass that
+    carries a key of role viewer or more, and raises Unauthenticated or Forbidden for others.
+    """
+
+    version: str
+    metrics: telemetry.Metrics
+    not_ready: Callable[[], str | None]
+    may_read: Guard
+    routers: Iterable[APIRouter] = ()
+    described: Iterable[Described] = field(default=())
+
+
+def create_app(parts: WebParts) -> FastAPI:
+    """The application."""
+    app = FastAPI(
+        title="citybrain",
+        version=parts.version,
+        description="Events of a city in; one timeline of exact metrics out. Every request carries `Authorization: Bearer KEY`.",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install(app)
+    app.add_middleware(Metered, metrics=parts.metrics)
+    described = tuple(parts.described)
+    for one in described:
+        app.router.routes.extend(one.routes)
+    for router in parts.routers:
+        app.include_router(router)
+    app.include_router(_own_routes(parts))
+    _describe(app, described)
+    return app
+
+
+def _own_routes(parts: WebParts) -> APIRouter:
+    router = APIRouter(tags=["service"])
+
+    @router.get("/healthz", summary="Whether the process answers")
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/readyz", summary="Whether the process can do its work", responses={503: {"description": "Not now"}})
+    async def readyz() -> JSONResponse:
+        reason = parts.not_ready()
+        if reason is not None:
+            raise Problem(503, reason, {"Retry-After": "1"})
+        return JSONResponse({"status": "ready"})
+
+    @router.get("/metrics", summary="Prometheus metrics; needs a key of role viewer or more")
+    async def metrics(request: Request) -> Response:
+        await parts.may_read(request)
+        return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _describe(app: FastAPI, described: tuple[Described, ...]) -> None:
+    """Add the hand-written parts, and the one way in, to the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        components = document.setdefault("components", {})
+        components.setdefault("securitySchemes", {})["key"] = {"type": "http", "scheme": "bearer"}
+        document["security"] = [{"key": []}]
+        for one in described:
+            document["paths"] |= one.paths
+            components["schemas"] = components.get("schemas", {}) | one.schemas
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -1,0 +1,103 @@
+"""Problem details (RFC 9457): the one place that turns errors into HTTP answers. Used by every route; decides nothing.
+
+| error                      | status |
+|----------------------------|--------|
+| Problem                    | its own |
+| Unauthenticated, Forbidden | 401 with WWW-Authenticate, 403 |
+| retryable CitybrainError   | 503 with Retry-After |
+| what FastAPI refuses       | 400 (body not JSON), 404, 405, 422 |
+| everything else            | 500, logged by the server with its traceback |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from citybrain.errors import CitybrainError, Forbidden, Unauthenticated
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+_MAX_DETAIL_CHARS = 1000
+
+
+class Problem(Exception):
+    """An answer of 400 or above. `more` are further members of the object, such as `accepted`."""
+
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = dict(more or {})
+
+
+def problem_response(problem: Problem) -> Response:
+    """The answer; members of the standard win over `more`."""
+    body = problem.more | {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail[:_MAX_DETAIL_CHARS],
+    }
+    return Response(msgspec.json.encode(body), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def problem_of(error: CitybrainError) -> Problem:
+    """What an error of ours is to the caller."""
+    match error:
+        case Unauthenticated():
+            return Problem(401, str(error), {"WWW-Authenticate": "Bearer"})
+        case Forbidden():
+            return Problem(403, str(error))
+        case _ if error.retryable:
+            return Problem(503, str(error), {"Retry-After": str(RETRY_AFTER_S)})
+        case _:
+            return Problem(500, str(error))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with problem details."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(CitybrainError, _on_our_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Exception, _on_anything_else)
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - how it is registered
+    return problem_response(error)
+
+
+async def _on_our_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, CitybrainError)  # noqa: S101 - how it is registered
+    return problem_response(problem_of(error))
+
+
+async def _on_http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - how it is registered
+    return problem_response(Problem(error.status_code, str(error.detail), error.headers))
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - how it is registered
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem_response(Problem(400, "the body is not JSON"))
+    errors = [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in found]
+    first = errors[0] if errors else {"field": "request", "detail": "is not valid"}
+    return problem_response(Problem(422, f"{first['field']}: {first['detail']}", more={"errors": errors}))
+
+
+async def _on_anything_else(_: Request, __: Exception) -> Response:
+    return problem_response(Problem(500, "something went wrong on our side; it is in our log"))
