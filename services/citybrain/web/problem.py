@@ -100,4 +100,5 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
 
 
 async def _on_anything_else(_: Request, __: Exception) -> Response:
-    return problem_response(Problem(500, "something went wrong on our side; it is in our log"))
+    # The server closes the connection after an error that it had to log.
+    return problem_response(Problem(500, "something went wrong on our side; it is in our log", {"Connection": "close"}))
