@@ -56,6 +56,7 @@ class RowReader:
         self._map = csv_map
         self._header = header
         self._clock = LocalClock(csv_map.time.zone, csv_map.time.repeated, csv_map.time.missing)
+        self._local = ("", datetime.min.replace(tzinfo=UTC))  # the time read last: the events of a wide row share it
 
     def read(self, line: int, cells: Sequence[str]) -> Iterator[Record | Problem]:
         """The events of one row: one, or with a wide map one for each filled column."""
@@ -102,12 +103,18 @@ class RowReader:
         if not text.strip():
             raise _Unusable(EMPTY_CELL, field, "no time")
         try:
-            local = datetime.fromisoformat(text) if rule.format == "iso" else datetime.strptime(text, rule.format)  # noqa: DTZ007 - the clock knows the zone
-            return self._clock.instant(local, series)
+            if text != self._local[0]:
+                self._local = (text, _local(text, rule.format))
+            return self._clock.instant(self._local[1], series)
         except NoSuchInstant as error:
             raise _Unusable(error.code, field, str(error)) from None
         except (ValueError, OverflowError):
             raise _Unusable("bad_time", field, f"{text!r} is not like {rule.format}") from None
+
+
+def _local(text: str, shape: str) -> datetime:
+    """The local time as written; what zone that is, the clock knows."""
+    return datetime.fromisoformat(text) if shape == "iso" else datetime.strptime(text, shape)  # noqa: DTZ007
 
 
 def _text(template: Template, row: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from citybrain.replay.errors import ReplayError
 from citybrain.replay.rows import Record, utc_text
 
 Shift = timedelta | Literal["now"] | None
-_LENGTH = re.compile(r"([+-]?)(\d{1,9})([smhdw])")
+_LENGTH = re.compile(r"([+-]?)(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=36_525)
 _encoder = msgspec.json.Encoder(decimal_format="number")
