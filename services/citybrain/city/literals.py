@@ -83,8 +83,17 @@ def read_days(text: str) -> int:
     return days
 
 
-def read_degrees(text: str, limit: int) -> float:
-    """A coordinate between −limit and limit degrees."""
+def read_longitude(text: str) -> float:
+    """A number between −180 and 180 degrees."""
+    return _degrees(text, 180)
+
+
+def read_latitude(text: str) -> float:
+    """A number between −90 and 90 degrees."""
+    return _degrees(text, 90)
+
+
+def _degrees(text: str, limit: int) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -54,12 +54,12 @@ class Roster:
     def __init__(self, lines: Iterable[RosterLine], areas: Areas) -> None:
         self.lines = tuple(lines)
         self._areas = areas
-        by_subject: dict[str, list[RosterLine]] = defaultdict(list)
+        by_subject: dict[str, tuple[RosterLine, ...]] = {}
         by_area: dict[str, list[RosterLine]] = defaultdict(list)
         for line in self.lines:
-            by_subject[line.subject].append(line)
+            by_subject[line.subject] = (*by_subject.get(line.subject, ()), line)
             by_area[line.area].append(line)
-        self._by_subject = {subject: tuple(found) for subject, found in by_subject.items()}
+        self._by_subject = by_subject
         self._by_area = dict(by_area)
         self._lasting = {line.subject: line.area for line in self.lines if line.validity == ALWAYS}
 

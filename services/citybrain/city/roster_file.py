@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,12 +11,22 @@ from io import StringIO
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from citybrain.city.literals import Name, read_degrees, read_midnight, read_period, read_text, read_validity, read_whole
+from citybrain.city.literals import (
+    Name,
+    read_latitude,
+    read_longitude,
+    read_midnight,
+    read_period,
+    read_text,
+    read_validity,
+    read_whole,
+)
 from citybrain.city.mistakes import Mistake, quote, unknown
 from citybrain.city.roster import AssetFacts, RosterLine
 from citybrain.city.text_file import decode
 from citybrain.city.validity import ALWAYS
 
+S = TypeVar("S")
 T = TypeVar("T")
 FILE = "assets.csv"
 REQUIRED = ("subject", "type", "area")
@@ -80,6 +90,7 @@ class _LineReader:
         self._mistakes = mistakes
         self._period = cache(read_period)
         self._midnight = cache(partial(read_midnight, zone=zone))
+        self._validity = cache(lambda ends: read_validity(*ends))
         self._line = 0
 
     def read(self, number: int, row: list[str]) -> RosterLine | None:
@@ -93,9 +104,7 @@ class _LineReader:
         type_ = self._required(cells, "type", self._type)
         area = self._required(cells, "area", self._area)
         begin, end = self._cell(cells, "valid_from", self._midnight), self._cell(cells, "valid_to", self._midnight)
-        validity = ALWAYS
-        if begin is not None or end is not None:
-            validity = self._parsed("valid_to", "", lambda _: read_validity(begin, end)) or ALWAYS
+        validity = self._parsed("valid_to", (begin, end), self._validity) or ALWAYS
         metrics = self._metrics(cells, type_)
         every = self._cell(cells, "every", self._period)
         facts = self._facts(cells)
@@ -106,9 +115,9 @@ class _LineReader:
     def _wrong(self, column: str, problem: str) -> None:
         self._mistakes.append(Mistake(FILE, self._line, column, problem))
 
-    def _parsed(self, column: str, cell: str, parse: Callable[[str], T]) -> T | None:
+    def _parsed(self, column: str, written: S, parse: Callable[[S], T]) -> T | None:
         try:
-            return parse(cell)
+            return parse(written)
         except ValueError as error:
             self._wrong(column, str(error))
             return None
@@ -147,8 +156,7 @@ class _LineReader:
         return metrics
 
     def _facts(self, cells: dict[str, str]) -> AssetFacts:
-        lon = self._cell(cells, "lon", lambda text: read_degrees(text, 180))
-        lat = self._cell(cells, "lat", lambda text: read_degrees(text, 90))
+        lon, lat = self._cell(cells, "lon", read_longitude), self._cell(cells, "lat", read_latitude)
         if ("lon" in cells) != ("lat" in cells):
             self._wrong("lat" if "lon" in cells else "lon", "is missing: a place needs both lon and lat")
         location = None if lon is None or lat is None else (lon, lat)
@@ -158,9 +166,12 @@ class _LineReader:
 
 def _check_together(found: list[tuple[int, RosterLine]], mistakes: list[Mistake]) -> None:
     """At any time a subject is in one area, and each of its types or metrics is on one line."""
-    by_subject: dict[str, list[tuple[int, RosterLine]]] = defaultdict(list)
+    times = Counter(line.subject for _, line in found)
+    earlier: dict[str, list[tuple[int, RosterLine]]] = defaultdict(list)
     for number, line in found:
-        for other_number, other in by_subject[line.subject]:
+        if times[line.subject] == 1:
+            continue
+        for other_number, other in earlier[line.subject]:
             if not line.validity.overlaps(other.validity):
                 continue
             if line.area != other.area:
@@ -169,7 +180,7 @@ def _check_together(found: list[tuple[int, RosterLine]], mistakes: list[Mistake]
             elif line.type == other.type and _share_metrics(line, other):
                 problem = f"{quote(line.subject)} sends {line.type} at the same time (line {other_number})"
                 mistakes.append(Mistake(FILE, number, "subject", problem))
-        by_subject[line.subject].append((number, line))
+        earlier[line.subject].append((number, line))
 
 
 def _share_metrics(one: RosterLine, other: RosterLine) -> bool:
