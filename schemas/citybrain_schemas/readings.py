@@ -1,0 +1,42 @@
+"""What one event says about one metric. Made by the read functions of events/, converted and kept by ingest and aggregate.
+
+Pure: units are named here and converted by ingest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Literal, NamedTuple
+
+Role = Literal["register", "direct", "started", "ended"]
+ReadingsOf = Callable[[Any], "tuple[Reading, ...]"]
+_MICRO = Decimal("0.000001")
+
+
+class Reading(NamedTuple):
+    """`value` is in `unit`, or in the metric's own when that is None.
+
+    A ratio has numerator and weight, both exact; its `value` is their quotient to 28 digits, which rounds to the same six
+    places. Readings of one `chain` of a subject are pairs: they mean something only beside their neighbour in time.
+    """
+
+    metric: str
+    value: int | Decimal
+    unit: str | None = None
+    numerator: int | Decimal | None = None
+    weight: int | Decimal | None = None
+    chain: str | None = None
+    role: Role | None = None
+
+
+def micros(value: int | Decimal) -> int:
+    """Millionths, rounded half-even once. The value is within ±10⁹ times any unit's factor (10¹⁵ at most)."""
+    if type(value) is int:
+        return value * 1_000_000
+    return int(Decimal(value).quantize(_MICRO, ROUND_HALF_EVEN).scaleb(6))
+
+
+def always(*readings: Reading) -> ReadingsOf:
+    """The read function of a type whose readings do not depend on its data."""
+    return lambda _: readings
