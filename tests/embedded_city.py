@@ -29,21 +29,26 @@ try:
 except CitybrainError as error:
     sys.exit(str(error))
 """
-# An ordinary user that may read (the interpreter can lie below root's home), but not write what belongs to others.
-ORDINARY_USER = (
-    (
-        *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"),
-        *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup", "--"),
-    )
-    if os.geteuid() == 0
-    else ()
-)
 # What root may do in a container that was started without options.
 CONTAINER_ROOT = (*("setpriv", "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap", "--"),)
 
 
+def acting_as(user_id: int) -> tuple[str, ...]:
+    """What makes a command another user's who can read everything (the interpreter may lie below root's home)."""
+    account = pwd.getpwuid(user_id)
+    return (
+        *("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"),
+        *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup", "--"),
+    )
+
+
+def ordinary_user() -> tuple[str, ...]:
+    """What makes a command an ordinary user's."""
+    return acting_as(pwd.getpwnam("nobody").pw_uid) if os.geteuid() == 0 else ()
+
+
 def give_to_ordinary_user(folder: Path) -> None:
-    """Let the user of ORDINARY_USER own a folder."""
+    """Let the ordinary user own a folder."""
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)

@@ -11,8 +11,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from citybrain.store import embedded_server
 from citybrain.store.embedded import EmbeddedPostgres, NoCity, database_of, embedded_postgres
 from citybrain.store.embedded_lock import FolderInUse, FolderUnusable, Holder, folder_lock
+from citybrain.store.embedded_programs import ServerFailed
+from citybrain.store.embedded_settings import settings
 from embedded_city import ask, ask_until_answered, cancel, server_process_id
 
 
@@ -23,13 +26,13 @@ def names_in(folder: Path) -> list[str]:
 async def test_new_folder_becomes_a_durable_database_without_a_network(tmp_path: Path) -> None:
     folder = tmp_path / "my city 数字 100%" / "data"
     async with embedded_postgres(folder) as postgres:
-        settings = {
+        in_force = {
             name: await ask(postgres.dsn, f"select current_setting('{name}')")
             for name in ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses", "timezone")
         }
         sort = await ask(postgres.dsn, "select string_agg(x, '' order by x) from (values ('b'), ('B'), ('é')) t (x)")
         encoding = await ask(postgres.dsn, "select current_database() || ' ' || current_setting('server_encoding')")
-    assert settings == {
+    assert in_force == {
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
@@ -120,6 +123,33 @@ async def test_log_is_bounded_and_tells_no_values(tmp_path: Path) -> None:
             await ask(postgres.dsn, "insert into plate values ('KA-12345')")
         assert "duplicate key" in log.read_text()
         assert "KA-12345" not in log.read_text()
+
+
+async def test_log_that_grows_while_the_server_runs_is_emptied(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    async with embedded_postgres(tmp_path) as postgres:
+        keeper = asyncio.create_task(postgres.keep_running())
+        os.truncate(log, 17 * 1024 * 1024)
+        await asyncio.sleep(1)
+        assert log.stat().st_size == 0
+        await cancel(keeper)
+
+
+async def test_server_that_cannot_start_tells_the_reason_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with embedded_postgres(tmp_path):
+        pass
+    (tmp_path / "postgres" / "postgresql.conf").write_text("shared_preload_libraries = 'missing'\n")
+    monkeypatch.setattr(embedded_server, "_START_ATTEMPTS", 1)
+    with pytest.raises(ServerFailed, match=r'does not start: .*"missing".*postgres\.log') as failure:
+        async with embedded_postgres(tmp_path):
+            pass
+    assert str(tmp_path) in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_small_box_gets_smaller_buffers() -> None:
+    sizes = [settings(mib * 1024 * 1024)["shared_buffers"] for mib in (64, 1024, 65536)]
+    assert sizes == ["16MB", "128MB", "256MB"]
 
 
 async def test_killed_server_is_restarted_with_everything_committed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

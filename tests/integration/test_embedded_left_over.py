@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +15,18 @@ import pytest
 from citybrain.store import embedded_server
 from citybrain.store.embedded import embedded_postgres
 from citybrain.store.embedded_process import exists, is_running
+from citybrain.store.embedded_programs import ServerFailed
 from citybrain.store.embedded_settings import settings
 from embedded_city import (
     CONTAINER_ROOT,
-    ORDINARY_USER,
+    acting_as,
     ask,
     ask_until_answered,
     cancel,
     city_process,
     complaint,
     give_to_ordinary_user,
+    ordinary_user,
     server_process_id,
     started,
 )
@@ -113,7 +116,7 @@ async def test_ordinary_user_runs_a_city_and_cannot_use_a_folder_of_others(tmp_p
     (tmp_path / "mine").mkdir()
     (tmp_path / "others").mkdir(mode=0o500)
     give_to_ordinary_user(tmp_path / "mine")
-    async with city_process(tmp_path / "mine", ORDINARY_USER) as process:
+    async with city_process(tmp_path / "mine", ordinary_user()) as process:
         dsn = await started(process)
         assert await ask(dsn, "select 1") == 1
         process.stdin.close()  # type: ignore[union-attr]
@@ -122,7 +125,7 @@ async def test_ordinary_user_runs_a_city_and_cannot_use_a_folder_of_others(tmp_p
         (tmp_path / "others", f"{tmp_path / 'others'} is not writable: Permission denied"),
         (tmp_path / "others" / "new", f"{tmp_path / 'others' / 'new'} cannot be made: Permission denied"),
     ):
-        async with city_process(folder, ORDINARY_USER) as process:
+        async with city_process(folder, ordinary_user()) as process:
             assert await complaint(process) == line
             assert await process.wait() == 1
 
@@ -130,7 +133,7 @@ async def test_ordinary_user_runs_a_city_and_cannot_use_a_folder_of_others(tmp_p
 @as_root
 async def test_root_runs_the_city_of_an_ordinary_user_as_that_user(tmp_path: Path) -> None:
     give_to_ordinary_user(tmp_path)
-    async with city_process(tmp_path, ORDINARY_USER) as process:
+    async with city_process(tmp_path, ordinary_user()) as process:
         await started(process)
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
@@ -151,6 +154,18 @@ async def test_roots_city_changes_no_folder_above_its_own(tmp_path: Path) -> Non
 
 
 @as_root
+async def test_other_processes_of_the_servers_user_are_not_let_in(tmp_path: Path) -> None:
+    program = "import asyncio, asyncpg, sys; asyncio.run(asyncpg.connect(sys.argv[1]))"
+    async with embedded_postgres(tmp_path) as postgres:
+        user_id = os.stat(f"/proc/{server_process_id(tmp_path)}").st_uid  # noqa: PTH116
+        client = await asyncio.create_subprocess_exec(
+            *(*acting_as(user_id), sys.executable, "-c", program, postgres.dsn), stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await client.communicate()
+    assert b'Peer authentication failed for user "citybrain"' in said
+
+
+@as_root
 async def test_root_of_an_ordinary_container_runs_a_city(tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o700)  # noqa: PTH101
     async with city_process(tmp_path, CONTAINER_ROOT) as process:
@@ -159,3 +174,11 @@ async def test_root_of_an_ordinary_container_runs_a_city(tmp_path: Path) -> None
         assert await ask(dsn, "select 1") == 1
         process.stdin.close()  # type: ignore[union-attr]
         assert await process.wait() == 0
+
+
+@as_root
+async def test_root_without_setpriv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerFailed, match="install setpriv"):
+        async with embedded_postgres(tmp_path):
+            pass

@@ -67,8 +67,10 @@ async def programs_for(data: Path) -> Programs:
     if setpriv is None:
         raise ServerFailed("PostgreSQL does not run as root: install setpriv (util-linux), or run as another user")
     user_id, group_id = _unprivileged(data)
+    # The least that works; containers often lack the second. Nothing is lent to a person who owns the folder.
+    capabilities = ("", "dac_read_search", "dac_override") if (user_id, group_id) in _service_accounts() else ("",)
     said = ""
-    for capability in ("", "dac_read_search", "dac_override"):  # the least that works; containers often lack the second
+    for capability in capabilities:
         prefix = _prefix(setpriv, user_id, group_id, capability)
         enter = ("sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(data.parent), str(folder / "postgres"))
         code, said = await run((*prefix, *enter))
@@ -80,13 +82,14 @@ async def programs_for(data: Path) -> Programs:
 def _unprivileged(data: Path) -> tuple[int, int]:
     if data.exists() and (owner := data.stat()).st_uid != 0:
         return owner.st_uid, owner.st_gid
-    for name in ("postgres", "nobody"):
-        try:
-            account = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return account.pw_uid, account.pw_gid
+    if accounts := _service_accounts():
+        return accounts[0]
     raise ServerFailed("PostgreSQL does not run as root, and there is no user postgres or nobody to run it")
+
+
+def _service_accounts() -> list[tuple[int, int]]:
+    found = {account.pw_name: (account.pw_uid, account.pw_gid) for account in pwd.getpwall()}
+    return [found[name] for name in ("postgres", "nobody") if name in found]
 
 
 def _prefix(setpriv: str, user_id: int, group_id: int, capability: str) -> tuple[str, ...]:

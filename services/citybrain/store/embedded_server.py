@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -85,6 +87,9 @@ class Server:
             os.kill(self._process_id, number)
             await self._wait_gone(limit_s)
         self._child, self._process_id = None, 0
+        if self.sockets.parent != self.folder:
+            with suppress(OSError):  # not there, or not empty
+                self.sockets.rmdir()
 
     def dsn(self, database: str) -> str:
         """How to reach a database of the server, also while it is down."""
@@ -106,10 +111,19 @@ class Server:
         _log.info("postgres_cluster_is_made", extra={"folder": str(self.folder), "version": MAJOR})
         new = tempfile.mkdtemp(prefix="postgres.new.", dir=self.folder)
         programs.give(Path(new))
-        options = (f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
+        options = (
+            f"--username={USER}",
+            "--auth-local=trust",
+            "--auth-host=reject",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+        )
         code, said = await run((*programs.prefix, programs.path("initdb"), *options, "-D", new))
         if code != 0:
             raise ServerFailed(f"no database can be made in {self.folder}: {last_line(said)}")
+        if programs.prefix:
+            _admit_root_only(Path(new))
         os.rename(new, self.data)  # noqa: PTH104 - at once; so a cluster is there whole or not at all
 
     def _check_cluster(self, programs: Programs) -> None:
@@ -225,6 +239,12 @@ def running_sockets(data: Path) -> Path | None:
     """The socket folder that the server of a cluster has written down, None when none has."""
     lines = _postmaster_file(data)
     return Path(lines[4]) if len(lines) > 4 and lines[4] else None
+
+
+def _admit_root_only(data: Path) -> None:
+    """Root's server runs as another user; other processes of that user must not get in."""
+    (data / "pg_hba.conf").write_text("local all all peer map=city\n")
+    (data / "pg_ident.conf").write_text(f"city {pwd.getpwuid(0).pw_name} {USER}\n")
 
 
 def _recorded_process_id(data: Path) -> int:

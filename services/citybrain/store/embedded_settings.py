@@ -8,54 +8,56 @@ from __future__ import annotations
 import os
 
 _MIB = 1024 * 1024
+_ALWAYS = {
+    # A promise, written out so that no configuration file takes it back: a commit is on disk.
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    # Only our own user reaches the server: no TCP, and a socket in a folder of mode 0700.
+    "listen_addresses": "",
+    "port": "5432",  # names the socket file
+    "unix_socket_permissions": "0700",
+    "max_connections": "60",  # every role's pool and the commands; a connection costs megabytes
+    "work_mem": "16MB",  # a batch of 10,000 staged rows sorts in memory
+    # Writes: a page is written whole to the log once a checkpoint, so few checkpoints and compressed pages.
+    "max_wal_size": "2GB",
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    # Queries are short and the cores are few: no compiling, no parallel workers (they need shared memory, too).
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "max_parallel_maintenance_workers": "0",
+    "random_page_cost": "1.1",  # solid-state disks
+    # Tables mostly grow: vacuum and analyze after few new rows in proportion, so that plans and index-only scans
+    # keep up; often and quickly, because `dirty` and the bus delete as much as they insert.
+    "autovacuum_naptime": "20s",
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_vacuum_insert_scale_factor": "0.05",
+    "autovacuum_vacuum_insert_threshold": "50000",
+    "autovacuum_analyze_scale_factor": "0.02",
+    "autovacuum_vacuum_cost_limit": "1000",
+    # No forgotten transaction holds locks or keeps old rows alive.
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # The log may be shown to anybody: messages, but neither statements nor the values in them.
+    "log_min_messages": "warning",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_checkpoints": "off",
+    "logging_collector": "off",  # it writes to the descriptor that we gave it
+}
 
 
 def settings(memory_bytes: int) -> dict[str, str]:
     """Every setting that differs from PostgreSQL's default, for a machine with that much memory."""
     memory_mib = memory_bytes // _MIB
-    return {
-        # A promise, written out so that no configuration file takes it back: a commit is on disk.
-        "fsync": "on",
-        "full_page_writes": "on",
-        "synchronous_commit": "on",
-        # Only our own user reaches the server: no TCP, and a socket in a folder of mode 0700.
-        "listen_addresses": "",
-        "port": "5432",  # names the socket file
-        "unix_socket_permissions": "0700",
-        "max_connections": "60",  # every role's pool and the commands; a connection costs megabytes
-        # Memory: an eighth for pages (never over 256 MB: Python and Polars need theirs), the planner told of the rest.
+    # An eighth for pages, never over 256 MB (Python and Polars need theirs); the planner is told what the system caches.
+    return _ALWAYS | {
         "shared_buffers": f"{max(16, min(256, memory_mib // 8))}MB",
         "effective_cache_size": f"{max(64, memory_mib // 2)}MB",
-        "work_mem": "16MB",  # a batch of 10,000 staged rows sorts in memory
         "maintenance_work_mem": f"{max(16, min(128, memory_mib // 16))}MB",
-        # Writes: a page is written whole to the log once a checkpoint, so few checkpoints and compressed pages.
-        "max_wal_size": "2GB",
-        "min_wal_size": "256MB",
-        "checkpoint_timeout": "15min",
-        "wal_compression": "on",
-        # Queries are short and the cores are few: no compiling, no parallel workers (they need shared memory, too).
-        "jit": "off",
-        "max_parallel_workers_per_gather": "0",
-        "max_parallel_maintenance_workers": "0",
-        "random_page_cost": "1.1",  # solid-state disks
-        # Tables mostly grow: vacuum and analyze after few new rows in proportion, so that plans and index-only scans
-        # keep up; often and quickly, because `dirty` and the bus delete as much as they insert.
-        "autovacuum_naptime": "20s",
-        "autovacuum_vacuum_scale_factor": "0.05",
-        "autovacuum_vacuum_insert_scale_factor": "0.05",
-        "autovacuum_vacuum_insert_threshold": "50000",
-        "autovacuum_analyze_scale_factor": "0.02",
-        "autovacuum_vacuum_cost_limit": "1000",
-        # No forgotten transaction holds locks or keeps old rows alive.
-        "idle_in_transaction_session_timeout": "60s",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-        # The log may be shown to anybody: messages, but neither statements nor the values in them.
-        "log_min_messages": "warning",
-        "log_min_error_statement": "panic",
-        "log_error_verbosity": "terse",
-        "log_checkpoints": "off",
-        "logging_collector": "off",  # it writes to the descriptor that we gave it
     }
 
 
