@@ -32,7 +32,7 @@ from citybrain.store.pool import Connection
 from citybrain_schemas.events import EVENT_TYPES
 
 
-class Fenced(Exception):  # noqa: N818 - it is no error: another owner went on
+class Fenced(Exception):
     """Another owner has moved the offsets: drop the batch and read the positions again."""
 
 
@@ -213,5 +213,6 @@ def _asset_rows(events: Sequence[Event]) -> list[tuple[object, ...]]:
         if (event.subject, event.type) not in latest or latest[event.subject, event.type][0] < order:
             latest[event.subject, event.type] = (order, event)
     return [
-        (subject, kind, event.area, event.time, order, str(event.data, "utf-8")) for (subject, kind), (order, event) in latest.items()
+        (subject, kind, event.area, event.time, order, str(event.data, "utf-8"))
+        for (subject, kind), (order, event) in latest.items()
     ]

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from citybrain.aggregate.modes import MODES
 from citybrain.aggregate.windows import end_of
-from citybrain.city import City
+from citybrain.city import LEVELS, City
 from citybrain.errors import CitybrainError
 from citybrain.store import rollups
 from citybrain.store.dictionary import Dictionary, Series
@@ -29,13 +29,14 @@ from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 LEASE = "rollup"
-LEASE_S = 30
+LEASE_S = 5
 IDLE_S = 0.5
 MAX_DIRTY = 50_000
 MAX_DUE = 20_000
 MAX_STATEMENT_ROWS = 5_000
 LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
 _RETRY_S = 1.0
+Due = tuple[datetime, int, datetime]
 _Row = TypeVar("_Row")
 
 
@@ -111,7 +112,7 @@ class Rollup:
         through = await rollups.watermark(connection)
         taken, more = await rollups.take_dirty(connection, MAX_DIRTY)
         await self._areas(connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"])
-        later = [(step, start, series, end_of(step, start, city.timezone)) for step, start, series in taken if step != "1m"]
+        later = [(step, start, series, end_of(step, start, city.settings.zone)) for step, start, series in taken if step != "1m"]
         await rollups.put_later(connection, later)
         if through is None or (taken and time.monotonic() < self._later_from):
             return bool(taken)
@@ -125,7 +126,9 @@ class Rollup:
         self._later_from = ended + LATER_SHARE * (ended - begun)
         return bool(taken or due)
 
-    async def _longer(self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]]) -> None:
+    async def _longer(
+        self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]]
+    ) -> None:
         """Hours or days: of the assets first, then of the areas above them."""
         by_finer: defaultdict[str, list[tuple[int, datetime, datetime]]] = defaultdict(list)
         for start, series, end in rows:
@@ -142,13 +145,13 @@ class Rollup:
         wanted = set(rows)
         names = await self._dictionary.name_series(connection, {series for _, series in wanted})
         for start, series in wanted:
-            work[city.areas.depth(names[series].area)].add((start, names[series]))
+            work[_depth(city, names[series].area)].add((start, names[series]))
         while work:
             depth = max(work)
             for changed_start, changed in await self._level(connection, city, step, work.pop(depth)):
                 parent = city.areas.parent_at(changed.area, changed_start)
                 if parent is not None:
-                    work[city.areas.depth(parent)].add((changed_start, Series(changed.metric, parent)))
+                    work[_depth(city, parent)].add((changed_start, Series(changed.metric, parent)))
 
     async def _level(
         self, connection: Connection, city: City, step: str, rows: set[tuple[datetime, Series]]
@@ -158,7 +161,8 @@ class Rollup:
             connection, {series for _, series in rows} | {parent for parent in parents.values() if parent is not None}
         )
         todo = sorted(
-            Todo(numbers[series], start, _number(parents[start, series], numbers, series), MODES[series.metric]) for start, series in rows
+            Todo(numbers[series], start, _number(parents[start, series], numbers, series), MODES[series.metric])
+            for start, series in rows
         )
         by_number = {numbers[series]: series for _, series in rows}
         changed: list[tuple[int, datetime]] = []
@@ -172,6 +176,10 @@ def finer_step(step: str, start: datetime, end: datetime) -> str:
     """What a longer window is made of: hours from minutes, days from hours, or from minutes where days cut hours."""
     whole_hours = all(moment.minute == 0 and moment.second == 0 and moment.microsecond == 0 for moment in (start, end))
     return "1h" if step == "1d" and whole_hours else "1m"
+
+
+def _depth(city: City, area: str) -> int:
+    return LEVELS.index(city.areas.level(area))
 
 
 def _parent(city: City, key: tuple[datetime, Series]) -> Series | None:

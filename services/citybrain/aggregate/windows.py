@@ -89,7 +89,7 @@ def _chain(reading: Reading) -> str:
 
 
 def minutes(events: Sequence[Event], numbers: Mapping[Series, int]) -> pl.DataFrame:
-    """One row for each series and minute: series, minute (µs), parent, count, sum (Int128), min, max, latest, part, weight, subjects."""
+    """One row for each series and minute, with minutes in µs and exact sums (Int128)."""
     series: list[int] = []
     parent: list[int] = []
     micros: list[int] = []

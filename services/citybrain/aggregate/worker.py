@@ -116,11 +116,11 @@ class AggregateWorker:
         begun = time.monotonic()
         dead = len(decoded.undecodable)
         self._limit.check(decoded.records, dead)
-        city = self.city()
+        settings = self.city().settings
         context = BatchContext(
             self.topic,
-            city.timezone,
-            city.watermark_delay,
+            settings.zone,
+            settings.watermark_delay,
             self._dictionary,
             {number: position.last_heartbeat for number, position in self._positions.items()},
         )
@@ -169,5 +169,3 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
 def _months(decoded: Decoded) -> set[tuple[int, int]]:
     """The monthly partitions that a batch writes to."""
     return {month_of(moment) for moment in {hour_start(event.time) for event in decoded.events}}
-
-

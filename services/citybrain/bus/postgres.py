@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from citybrain.bus.port import Batch, BusFull, BusUnavailable, Record, partition_of
 from citybrain.bus.segment import pack, unpack
-from citybrain.store.pool import Connection, DatabaseUnavailable, Pool, translated
+from citybrain.store.pool import DatabaseUnavailable, Pool, PoolConnection, translated
 from citybrain.store.queries import load
 from citybrain.telemetry import Metrics
 
@@ -47,7 +47,7 @@ class PostgresBus:
         self._waiting_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
         self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._listener: Connection | None = None
+        self._listener: PoolConnection | None = None
 
     async def partitions(self, topic: str) -> int:
         if topic not in self._partitions:

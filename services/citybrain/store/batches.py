@@ -16,7 +16,8 @@ _SQL = load("batch")
 _PAIRS = load("pairs")
 ROLE = "aggregate"
 _EVENT_COLUMNS = (
-    "time", "source_no", "id", "type", "subject", "area", "given_area", "data", "extensions", "flags", "fingerprint", "accepted_at",
+    "time", "source_no", "id", "type", "subject", "area", "given_area", "data", "extensions", "flags", "fingerprint",
+    "accepted_at",
 )  # fmt: skip
 
 

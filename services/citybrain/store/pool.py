@@ -17,9 +17,11 @@ from citybrain.errors import Unavailable
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
+    PoolConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Pool = asyncpg.Pool
+    PoolConnection = asyncpg.pool.PoolConnectionProxy
     Connection = asyncpg.Connection
 
 COMMAND_TIMEOUT_S = 60
