@@ -62,8 +62,8 @@ async def test_left_over_server_is_adopted_kept_running_and_stopped(tmp_path: Pa
 async def test_left_over_server_with_other_settings_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left_over = await kill_a_city(tmp_path)
     monkeypatch.setattr("citybrain.store.embedded.settings", lambda size: settings(size) | {"max_connections": "20"})
-    async with embedded_postgres(tmp_path) as postgres:
-        assert server_process_id(tmp_path) != left_over
+    async with embedded_postgres(folder) as postgres:
+        assert server_process_id(folder) != left_over
         assert await ask(postgres.dsn, "select current_setting('max_connections')") == "20"
         assert await ask(postgres.dsn, "select n from kept") == 7
 

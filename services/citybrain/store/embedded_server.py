@@ -47,7 +47,6 @@ class Server:
         self.data = folder / "postgres"
         self.sockets = _socket_folder(folder)
         self._settings = {**settings, "unix_socket_directories": str(self.sockets)}
-        self._programs: Programs | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._process_id = 0
 
@@ -56,14 +55,14 @@ class Server:
 
         Raises ServerFailed, FolderUnusable.
         """
-        programs = self._programs = await programs_for(self.data)
+        programs = await programs_for(self.data)
         await self._make_cluster(programs)
-        self._make_socket_folder(programs)
         for attempt in range(_START_ATTEMPTS):
             await asyncio.sleep(attempt / 2)
             if await self._adopt(programs):
                 return
             self._remove_stale_files()
+            self._make_socket_folder(programs)
             self._spawn(programs)
             if await self._answers():
                 _log.info("postgres_started", extra={"folder": str(self.folder), "process_id": self._process_id})
@@ -84,7 +83,8 @@ class Server:
                 break
             if number != signal.SIGINT:
                 _log.warning("postgres_stop_forced", extra={"folder": str(self.folder), "signal": number.name})
-            os.kill(self._process_id, number)
+            with suppress(ProcessLookupError):
+                os.kill(self._process_id, number)
             await self._wait_gone(limit_s)
         self._child, self._process_id = None, 0
         if self.sockets.parent != self.folder:
@@ -125,6 +125,7 @@ class Server:
         if programs.prefix:
             _admit_root_only(Path(new))
         os.rename(new, self.data)  # noqa: PTH104 - at once; so a cluster is there whole or not at all
+        _sync(self.folder)
 
     def _check_cluster(self, programs: Programs) -> None:
         try:
@@ -243,8 +244,19 @@ def running_sockets(data: Path) -> Path | None:
 
 def _admit_root_only(data: Path) -> None:
     """Root's server runs as another user; other processes of that user must not get in."""
-    (data / "pg_hba.conf").write_text("local all all peer map=city\n")
-    (data / "pg_ident.conf").write_text(f"city {pwd.getpwuid(0).pw_name} {USER}\n")
+    texts = {"pg_hba.conf": "local all all peer map=city\n", "pg_ident.conf": f"city {pwd.getpwuid(0).pw_name} {USER}\n"}
+    for name, text in texts.items():
+        (data / name).write_text(text)
+        _sync(data / name)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _recorded_process_id(data: Path) -> int:
