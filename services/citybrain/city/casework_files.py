@@ -87,11 +87,12 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """Who handles classes whose code begins with one of `handles`, in `areas` (everywhere when empty)."""
+    """Who handles the classes whose codes begin with one of those listed, in `areas` (everywhere when empty)."""
 
     id: str
     name: Name
-    handles: tuple[str, ...]
+    events: tuple[str, ...]
+    components: tuple[str, ...]
     areas: tuple[str, ...]
 
 
@@ -133,13 +134,8 @@ def read_codes(document: Document, seasons: Collection[str]) -> Codes:
     return Codes(_classes(document, fields.get("events"), seasons), _classes(document, fields.get("components"), seasons))
 
 
-def read_departments(document: Document, codes: Collection[str], areas: Collection[str] | None) -> tuple[Department, ...]:
-    """departments.yaml; `handles` are beginnings of the classes' codes, `areas` are codes of the hierarchy."""
-
-    def read_beginning(text: str) -> str:
-        if not any(code.startswith(text) for code in codes):
-            raise ValueError(f"no class has a code that begins with {quote(text)}")
-        return read_code(text)
+def read_departments(document: Document, codes: Codes, areas: Collection[str] | None) -> tuple[Department, ...]:
+    """departments.yaml; `events` and `components` are beginnings of the classes' codes, `areas` are codes of the hierarchy."""
 
     def read_area(text: str) -> str:
         if areas is not None and text not in areas:
@@ -148,11 +144,12 @@ def read_departments(document: Document, codes: Collection[str], areas: Collecti
 
     found: list[Department] = []
     for item in document.items(document.fields(document.root, ("departments",)).get("departments")):
-        fields = document.fields(item, ("id", "name"), ("handles", "areas"))
+        fields = document.fields(item, ("id", "name"), ("events", "components", "areas"))
         id_ = _id(document, fields.get("id"), [one.id for one in found])
-        handles = tuple(document.read_each(fields.get("handles"), read_beginning))
+        events = _beginnings(document, fields.get("events"), codes.events)
+        components = _beginnings(document, fields.get("components"), codes.components)
         where = tuple(document.read_each(fields.get("areas"), read_area))
-        found.append(Department(id_, document.name(fields.get("name")), handles, where))
+        found.append(Department(id_, document.name(fields.get("name")), events, components, where))
     return tuple(found)
 
 
@@ -187,6 +184,15 @@ def _classes(document: Document, node: Node | None, seasons: Collection[str]) ->
             conditions.append(Condition(id_, name, _limit(document, parts.get("limit"), seasons)))
         found[code] = CaseClass(code, document.name(fields.get("name")), tuple(conditions))
     return tuple(found.values())
+
+
+def _beginnings(document: Document, node: Node | None, classes: Collection[CaseClass]) -> tuple[str, ...]:
+    def read(text: str) -> str:
+        if not any(one.code.startswith(text) for one in classes):
+            raise ValueError(f"no class has a code that begins with {quote(text)}")
+        return text
+
+    return tuple(document.read_each(node, read))
 
 
 def _limit(document: Document, node: Node | None, seasons: Collection[str]) -> Limit:

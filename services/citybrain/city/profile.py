@@ -138,6 +138,5 @@ def _casework(files: ProfileFiles, areas: Collection[str] | None, mistakes: list
     in_departments, in_kpis = document("departments.yaml"), document("kpis.yaml")
     calendar = read_calendar(in_calendar) if in_calendar else Calendar()
     codes = read_codes(in_codes, [season.id for season in calendar.seasons]) if in_codes else Codes()
-    classes = [one.code for one in (*codes.events, *codes.components)]
-    departments = read_departments(in_departments, classes, areas) if in_departments else ()
+    departments = read_departments(in_departments, codes, areas) if in_departments else ()
     return Casework(calendar, codes, departments, read_kpis(in_kpis) if in_kpis else ())
