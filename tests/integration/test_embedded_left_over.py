@@ -59,8 +59,12 @@ async def test_left_over_server_is_adopted_kept_running_and_stopped(tmp_path: Pa
     assert not (tmp_path / "postgres" / "postmaster.pid").exists()
 
 
-async def test_left_over_server_with_other_settings_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left_over = await kill_a_city(tmp_path)
+@pytest.mark.parametrize("name", ["city", "c" * 100])
+async def test_left_over_server_with_other_settings_is_started_anew(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    left_over = await kill_a_city(folder)
     monkeypatch.setattr("citybrain.store.embedded.settings", lambda size: settings(size) | {"max_connections": "20"})
     async with embedded_postgres(folder) as postgres:
         assert server_process_id(folder) != left_over
