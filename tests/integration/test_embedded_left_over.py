@@ -101,8 +101,10 @@ def stranger() -> Iterator[int]:
 async def test_process_id_that_is_somebody_elses_now_does_not_confuse(tmp_path: Path, stranger: int) -> None:
     async with embedded_postgres(tmp_path):
         lines = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()
-    for file in ("postgres/postmaster.pid", "run/.s.PGSQL.5432.lock"):
-        (tmp_path / file).write_text("\n".join([str(stranger), *lines[1:]]) + "\n")
+    sockets = Path(lines[4])
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    for file in (tmp_path / "postgres" / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+        file.write_text("\n".join([str(stranger), *lines[1:]]) + "\n")
     async with embedded_postgres(tmp_path) as postgres:
         assert await ask(postgres.dsn, "select 1") == 1
     assert exists(stranger)
