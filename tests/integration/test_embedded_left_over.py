@@ -98,13 +98,16 @@ def stranger() -> Iterator[int]:
         process.kill()
 
 
+def claim(file: Path, lines: list[str]) -> None:
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
+
+
 async def test_process_id_that_is_somebody_elses_now_does_not_confuse(tmp_path: Path, stranger: int) -> None:
     async with embedded_postgres(tmp_path):
         lines = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()
-    sockets = Path(lines[4])
-    sockets.mkdir(mode=0o700, exist_ok=True)
-    for file in (tmp_path / "postgres" / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
-        file.write_text("\n".join([str(stranger), *lines[1:]]) + "\n")
+    claim(tmp_path / "postgres" / "postmaster.pid", [str(stranger), *lines[1:]])
+    claim(Path(lines[4]) / ".s.PGSQL.5432.lock", [str(stranger), *lines[1:]])
     async with embedded_postgres(tmp_path) as postgres:
         assert await ask(postgres.dsn, "select 1") == 1
     assert exists(stranger)
