@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -109,6 +109,7 @@ Contact = Annotated[str, Text(256)]
 Unit = Annotated[str, Text(32)]
 Link = Annotated[str, Text(2048)]
 LongText = Annotated[str, Text(10_000, min_chars=0)]
+Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Bounds(least=0, whole=True)]
 Number = Annotated[int | Decimal, Bounds()]
 Level = Annotated[int | Decimal, Bounds(least=0)]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from citybrain_schemas.event_type import Domain, EventData, EventType, Person, Phone, count
 from citybrain_schemas.readings import Reading, always
-from citybrain_schemas.values import Code, LongText, Name
+from citybrain_schemas.values import Code, Flag, LongText, Name
 
 
 class CaseStep(EventData):
@@ -36,7 +36,7 @@ class CaseVerified(CaseStep):
     """核实 before filing, 核查 before closing. Without a phase: the one that the case's stage asks for."""
 
     phase: Literal["filing", "closing"] | None = None
-    passed: bool = True
+    passed: Flag = True
 
 
 class CaseFiled(CaseStep):
@@ -61,7 +61,7 @@ class CaseReturned(CaseStep):
 class CaseAppealed(CaseStep):
     """An appeal against a timeout; `granted` once it is decided."""
 
-    granted: bool | None = None
+    granted: Flag | None = None
 
 
 class CaseUpdated(CaseStep):
