@@ -1,0 +1,34 @@
+"""What the routes work with. Made by runner, handed to `create_api`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from fastapi import Request
+
+from citybrain.access import Access, Principal, Role
+from citybrain.bus.port import Bus
+from citybrain.city import City
+from citybrain.store.pool import Pool
+
+Mode = Literal["embedded", "cluster"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """`city` gives the profile of now, `clock` the time of now in UTC."""
+
+    pool: Pool
+    bus: Bus
+    city: Callable[[], City]
+    access: Access
+    version: str
+    mode: Mode
+    clock: Callable[[], datetime]
+
+    async def reader(self, request: Request) -> Principal:
+        """Who asks, when it may read. Raises Unauthenticated, Forbidden."""
+        return (await self.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)

@@ -1,0 +1,43 @@
+"""Answers as JSON: exact numbers, times in UTC with Z, ETags. Called by the routes. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Page(BaseModel):
+    """A part of a list; `next` is the `cursor` of the following part, null on the last one."""
+
+    items: list[dict[str, object]]
+    next: str | None
+
+
+def json_reply(content: object, media_type: str = JSON) -> Response:
+    """200 with JSON."""
+    return Response(_ENCODER.encode(content), media_type=media_type)
+
+
+def page_reply(items: Sequence[object], next_cursor: str | None) -> Response:
+    """A page of a list."""
+    return json_reply({"items": items, "next": next_cursor})
+
+
+def tagged_reply(request: Request, content: object) -> Response:
+    """A single resource with its ETag, or 304 when the caller has it already."""
+    body = _ENCODER.encode(content)
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    asked = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if tag in asked or "*" in asked:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=JSON)

@@ -1,0 +1,20 @@
+"""The routes of the reading API. Called by runner and tests. Every one needs a key of role viewer or more."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from citybrain.api.events import add_event, add_events
+from citybrain.api.parts import ApiParts
+from citybrain.api.series_route import add_series
+from citybrain.api.status import add_status
+
+
+def create_api(parts: ApiParts) -> APIRouter:
+    """All reading routes."""
+    router = APIRouter(tags=["reading"], dependencies=[Depends(parts.reader)])
+    add_status(router, parts)
+    add_series(router, parts)
+    add_events(router, parts)
+    add_event(router, parts)
+    return router

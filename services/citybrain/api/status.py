@@ -1,0 +1,61 @@
+"""`GET /v1/status`: where the pipeline stands. Called by router."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from citybrain.api.parts import ApiParts
+from citybrain.api.replies import json_reply
+from citybrain.store import state_reads, window_reads
+from citybrain_schemas.instants import format_time
+from citybrain_schemas.topics import EVENTS_TOPIC
+
+
+class RoleStatus(BaseModel):
+    """`lag` counts records or rows that the role could work on now."""
+
+    lag: int
+    watermark: str | None = None
+    final_through: str | None = None
+
+
+class Status(BaseModel):
+    """accepted = stored + repeated + conflicts + dead, all of them ever read by aggregate."""
+
+    version: str
+    mode: str
+    accepted: int
+    stored: int
+    repeated: int
+    conflicts: int
+    dead: int
+    roles: dict[str, RoleStatus]
+
+
+def add_status(router: APIRouter, parts: ApiParts) -> None:
+    """The route."""
+
+    @router.get("/v1/status", summary="Where the pipeline stands", responses={200: {"model": Status}})
+    async def status() -> Response:
+        return json_reply(await read_status(parts))
+
+
+async def read_status(parts: ApiParts) -> dict[str, object]:
+    """The figures, and each role's lag: the bus is asked after the tables, so nothing that was posted before is missed."""
+    async with window_reads.snapshot(parts.pool) as connection:
+        standing = await window_reads.standing(connection)
+        figures = await state_reads.figures(connection)
+        positions = await state_reads.positions(connection, EVENTS_TOPIC)
+        rollup_lag = await state_reads.rollup_lag(connection, standing.watermark)
+    ends = await parts.bus.ends(EVENTS_TOPIC)
+    lag = sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
+    watermark = None if standing.watermark is None else format_time(standing.watermark)
+    through = None if standing.final_through == window_reads.EARLIEST else format_time(standing.final_through)
+    return {
+        "version": parts.version,
+        "mode": parts.mode,
+        **figures._asdict(),
+        "roles": {"aggregate": {"lag": lag, "watermark": watermark}, "rollup": {"lag": rollup_lag, "final_through": through}},
+    }

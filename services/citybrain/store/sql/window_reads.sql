@@ -1,0 +1,70 @@
+-- name: standing
+-- How far time has come in every partition, and which hours and days are stored.
+select (select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate')
+         as watermark,
+       (select final_through from rollup_state) as final_through
+
+-- name: metric
+-- A metric that has been reported.
+select unit, mode from metric where name = $1
+
+-- name: area_series
+-- The numbers of areas' own series of a metric.
+select area, series_no from series where metric = $1 and area = any ($2::text[]) and subject is null and source is null
+
+-- name: subject_series
+-- The numbers of an asset's series of a metric, one for each area that it was seen in.
+select area, series_no from series where metric = $1 and subject = $2
+
+-- name: reporting
+-- Which of these assets have ever reported a metric.
+select distinct subject from series where metric = $1 and subject = any ($2::text[])
+
+-- name: stored_1m
+-- Minutes as they are stored; several series (an asset seen in several areas) add up.
+select start, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max(max) as max, max(latest) as latest,
+       trunc(sum(part) * 1000000) as part, trunc(sum(weight) * 1000000) as weight, sum(subjects) as subjects,
+       sum(revision) as revision
+  from metric_window_1m
+ where parent = any ($1::integer[]) and series = any ($2::integer[]) and start >= $3 and start < $4 and count > 0
+ group by start order by start limit $5
+
+-- name: stored_longer
+-- Hours or days as they are stored.
+select start, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max(max) as max, max(latest) as latest,
+       trunc(sum(part) * 1000000) as part, trunc(sum(weight) * 1000000) as weight, sum(subjects) as subjects,
+       sum(revision) as revision
+  from {table}
+ where series = any ($1::integer[]) and start >= $2 and start < $3 and count > 0
+ group by start order by start limit $4
+
+-- name: open_windows
+-- Hours or days that are not stored yet, from assets' hours before a moment and assets' minutes from then on. With a mode
+-- the assets combine to what their area shows, else they are one asset's own series.
+with piece as (
+  select start, series, count, sum, min, max, latest, part, weight, subjects, revision from metric_window_1h
+   where $8::boolean and leaf and parent = any ($1::integer[]) and ($2::integer[] is null or series = any ($2::integer[]))
+     and start >= $3 and start < least($4, $5)
+  union all
+  select start, series, count, sum, min, max, latest, part, weight, subjects, revision from metric_window_1m
+   where leaf and parent = any ($1::integer[]) and ($2::integer[] is null or series = any ($2::integer[]))
+     and start >= greatest($3, $5) and start < $4
+), leaf as (
+  select case when $6::timestamptz[] is null then date_bin('1 hour', start, timestamptz '2000-01-01 00:00+00')
+              else ($6::timestamptz[])[width_bucket(start, $6::timestamptz[])] end as start,
+         series, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max(max) as max, max(latest) as latest,
+         sum(part) as part, sum(weight) as weight, max(subjects) filter (where count > 0) as subjects, sum(revision) as revision
+    from piece group by 1, 2
+), contribution as (
+  select start, count, sum, min, max, latest, subjects, revision,
+         case when count = 0 then null
+              when $7::smallint = 0 then sum
+              when $7 = 4 then round(part / count, 6)
+              else round(sum / count, 6) end as part,
+         case when count > 0 and $7 = 4 then round(weight / count, 6) end as weight
+    from leaf
+)
+select start, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max(max) as max, max(latest) as latest,
+       trunc(case when $7 = 3 then max(part) else sum(part) end * 1000000) as part, trunc(sum(weight) * 1000000) as weight,
+       sum(subjects) as subjects, sum(revision) as revision
+  from contribution group by start having sum(count) > 0 order by start limit $9
