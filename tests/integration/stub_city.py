@@ -64,7 +64,20 @@ class StubCity:
     async def status(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return web.json_response({"title": "Unauthorized"}, status=401)
-        return web.json_response({"accepted": len(self.kept), "stored": len(self._seen), "repeated": self.repeated})
+        return web.json_response({"accepted": len(self.kept), "stored": len(self._seen), "repeated": self.repeated, "roles": {}})
+
+    async def areas(self, _: web.Request) -> web.Response:
+        grids = [{"code": f"61060000100100{n}", "level": "grid"} for n in range(5)]
+        return web.json_response({"items": [{"code": "610600", "level": "city"}, *grids], "next": None})
+
+    async def assets(self, _: web.Request) -> web.Response:
+        last = {event["subject"]: event["time"] for event in self.kept if "subject" in event}
+        return web.json_response(
+            {"items": [{"subject": one, "area": "6106", "last_seen": at} for one, at in last.items()], "next": None}
+        )
+
+    async def series(self, request: web.Request) -> web.Response:
+        return web.json_response({"points": [{"start": request.query["from"], "value": 0.5}]})
 
 
 @asynccontextmanager
@@ -73,6 +86,8 @@ async def stub_city(port: int = 0) -> AsyncIterator[StubCity]:
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/events", city.take)
     app.router.add_get("/v1/status", city.status)
+    for path, answer in (("areas", city.areas), ("assets", city.assets), ("series", city.series)):
+        app.router.add_get(f"/v1/{path}", answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -1,0 +1,7 @@
+"""The demo of `citybrain up --demo`: real samples played into a running city, and what becomes of them in the terminal.
+
+samples.py    the samples as one stream, moved to now (pure but for reading the files)
+play.py       posts it: history first, then life; runs until cancelled     → called by the command line
+figures.py    what the city says of itself, read over HTTP
+view.py       the same as a picture in the terminal, or as plain lines
+"""
