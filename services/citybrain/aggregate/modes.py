@@ -34,3 +34,8 @@ def mode_of(metric: Metric) -> Mode:
 
 
 MODES: dict[str, Mode] = {name: mode_of(metric) for name, metric in METRICS.items()}
+
+
+def metric_rows() -> list[tuple[str, str, str, str, int]]:
+    """The table `metric`: name, unit, kind, across, mode."""
+    return [(name, one.unit, str(one.kind), str(one.across or ""), int(MODES[name])) for name, one in sorted(METRICS.items())]

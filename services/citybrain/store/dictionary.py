@@ -6,10 +6,10 @@ forgotten by `rolled_back`. The memory is bounded: when it is full it starts ane
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from citybrain.store.pool import Connection
+from citybrain.store.pool import Connection, Pool, translated
 from citybrain.store.queries import load
 
 _SQL = load("dictionary")
@@ -99,3 +99,9 @@ class Dictionary:
             for row in await connection.fetch(_SQL["name_series"], missing):
                 self._names[row["series_no"]] = Series(row["metric"], row["area"], row["subject"], row["source"])
         return {number: self._names[number] for number in wanted}
+
+
+async def put_metrics(connection: Connection | Pool, rows: Sequence[tuple[str, str, str, str, int]]) -> None:
+    """Bring the table of metrics to the declared ones: name, unit, kind, across, mode."""
+    with translated():
+        await connection.execute(_SQL["put_metrics"], *[list(column) for column in zip(*rows, strict=True)])

@@ -1,0 +1,62 @@
+"""`up`, the roles of a cluster, `migrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from citybrain import runner
+from citybrain.commands.running import run
+from citybrain.demo import play
+from citybrain.errors import SettingsError
+from citybrain.settings import read_settings
+from citybrain.store.migrate import migrate as bring_up
+from citybrain.telemetry import log_as_json
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The city's folder: made when it is new.")
+@_host
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port to listen on.")
+@click.option("--demo", is_flag=True, help="Play the shipped samples and show live numbers.")
+def up(data: Path, host: str, port: int, demo: bool) -> None:
+    """Run the embedded city: every role in one process on one port, with its own PostgreSQL in the folder.
+
+    Ready when GET /readyz is 200. SIGTERM drains and exits 0 within 10 s. After a crash just run it again.
+    """
+    settings = read_settings()
+    log_as_json("warning" if demo and settings.log_level == "info" else settings.log_level)
+    if demo and settings.admin_key is None:
+        raise SettingsError("--demo needs CITYBRAIN_ADMIN_KEY, the key it plays with; `make demo` makes one")
+    run(runner.up(runner.UpOptions(data, host, port, play if demo else None), settings))
+
+
+def _role(name: str, text: str) -> click.Command:
+    @click.command(name, help=text + " Configured by the environment; needs CITYBRAIN_DATABASE_URL.")
+    @_host
+    @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="For HTTP, health and metrics.")
+    def role(host: str, port: int) -> None:
+        settings = read_settings()
+        log_as_json(settings.log_level)
+        run(runner.run_role(name, host, port, settings))
+
+    return role
+
+
+ingest = _role("ingest", "Run the role that takes events in over HTTP and puts them on the bus.")
+aggregate = _role("aggregate", "Run the role that stores events, counts them once and keeps every window.")
+api = _role("api", "Run the role that answers reading requests.")
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database of CITYBRAIN_DATABASE_URL to this version; safe to run twice and from several hosts at once."""
+    settings = read_settings()
+    log_as_json(settings.log_level)
+    if settings.database_url is None:
+        raise SettingsError("`citybrain migrate` needs CITYBRAIN_DATABASE_URL")
+    applied = run(bring_up(settings.database_url))
+    click.echo(f"applied {', '.join(applied)}" if applied else "nothing to apply: the database is of this version")

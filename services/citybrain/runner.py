@@ -1,0 +1,184 @@
+"""The composition root: the only place that knows which adapters there are. Starts roles, owns readiness and shutdown.
+
+`up` runs the whole city in one process; `run_role` runs one role of a cluster. Both use the same roles. Cancellation is the
+only way a role stops; SIGTERM first lets the HTTP server finish what it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI
+
+from citybrain import serving
+from citybrain.access import Access
+from citybrain.access.keys import ensure_admin_key
+from citybrain.aggregate.modes import metric_rows
+from citybrain.aggregate.rollup import Rollup
+from citybrain.aggregate.upkeep import Upkeep
+from citybrain.aggregate.worker import AggregateWorker
+from citybrain.api import ApiParts, create_api
+from citybrain.bus.port import Bus
+from citybrain.bus.postgres import open_postgres_bus
+from citybrain.city import default_city_folder
+from citybrain.errors import SettingsError
+from citybrain.ingest import IngestParts, create_ingest
+from citybrain.ingest.heartbeat import beat
+from citybrain.profiles import CurrentCity, current_city, load, read_city
+from citybrain.settings import Settings
+from citybrain.store.dictionary import put_metrics
+from citybrain.store.embedded import embedded_postgres
+from citybrain.store.keys import KeyStore
+from citybrain.store.migrate import migrate
+from citybrain.store.pool import Pool, open_pool
+from citybrain.telemetry import Metrics
+from citybrain.web import WebParts, create_app
+from citybrain_schemas.topics import EVENTS_TOPIC
+
+_log = logging.getLogger(__name__)
+VERSION = version("citybrain")
+EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """`citybrain up`."""
+
+    data: Path
+    host: str
+    port: int
+    demo: Callable[[str, str, Path], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True)
+class Process:
+    """What every role is given."""
+
+    settings: Settings
+    pool: Pool
+    bus: Bus
+    city: CurrentCity
+    metrics: Metrics
+    mode: str
+    access: Access
+    readiness: serving.Readiness = field(default_factory=serving.Readiness)
+
+    def clock(self) -> datetime:
+        """The wall clock, asked at edges only."""
+        return datetime.now(UTC)
+
+
+async def up(options: UpOptions, settings: Settings) -> None:
+    """The embedded city, until SIGTERM or SIGINT."""
+    with serving.listen(options.host, options.port) as listener:
+        folder = settings.city or default_city_folder()
+        files, city = await asyncio.to_thread(read_city, folder)
+        async with AsyncExitStack() as stack:
+            postgres = await stack.enter_async_context(embedded_postgres(options.data))
+            await migrate(postgres.dsn)
+            process = await stack.enter_async_context(_process(postgres.dsn, settings, "embedded", CurrentCity(city)))
+            await load(process.pool, files, city)
+            tasks = [postgres.keep_running(), *_ingest_tasks(process), *_aggregate_tasks(process, EMBEDDED_OWNER)]
+            if options.demo is not None and settings.admin_key is not None:
+                tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
+            await _serve(process, listener, _application(process, ("ingest", "api")), tasks)
+
+
+async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
+    """One role of a cluster, until SIGTERM or SIGINT; every role answers /healthz, /readyz and /metrics."""
+    if settings.database_url is None:
+        raise SettingsError(f"`citybrain {role}` needs CITYBRAIN_DATABASE_URL")
+    with serving.listen(host, port) as listener:
+        async with AsyncExitStack() as stack:
+            process = await stack.enter_async_context(_process(settings.database_url, settings, "cluster", None))
+            if role == "ingest":
+                tasks = _ingest_tasks(process)
+            else:
+                process.readiness.beating = True
+                tasks = _aggregate_tasks(process, uuid4()) if role == "aggregate" else []
+            await _serve(process, listener, _application(process, (role,)), tasks)
+
+
+@asynccontextmanager
+async def _process(dsn: str, settings: Settings, mode: str, city: CurrentCity | None) -> AsyncIterator[Process]:
+    if settings.bus != "postgres":
+        raise SettingsError("CITYBRAIN_BUS names Kafka, which this version cannot use yet: leave it out, or set it to postgres")
+    metrics = Metrics()
+    async with open_pool(dsn) as pool, open_postgres_bus(pool, metrics, settings.bus_partitions) as bus:
+        keys = KeyStore(pool)
+        if settings.admin_key is not None:
+            await ensure_admin_key(keys, settings.admin_key)
+        await put_metrics(pool, metric_rows())
+        yield Process(settings, pool, bus, city or await current_city(pool), metrics, mode, Access(keys))
+
+
+def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
+    return [beat(process.bus, process.clock, process.metrics, process.readiness.beats)]
+
+
+def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, None]]:
+    rollup = Rollup(process.pool, process.city, process.metrics, owner=owner)
+    worker = AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, rollup.wake.set)
+    upkeep = Upkeep(
+        process.pool, process.bus, EVENTS_TOPIC, process.settings.bus_retention, process.city, process.clock
+    )
+    return [worker.run(), rollup.run(), upkeep.run()]
+
+
+def _application(process: Process, roles: tuple[str, ...]) -> FastAPI:
+    described, routers = [], []
+    if "ingest" in roles:
+        parts = IngestParts(process.bus, process.city, process.access, process.metrics, process.clock, process.readiness.is_draining)
+        described.append(create_ingest(parts))
+    if "api" in roles:
+        routers.append(create_api(ApiParts(process.pool, process.bus, process.city, process.access, VERSION, process.mode)))
+    return create_app(
+        WebParts(VERSION, process.metrics, process.readiness.why_not, process.access.may_read, routers, described)
+    )
+
+
+async def _serve(
+    process: Process, listener: serving.Listener, app: FastAPI, tasks: list[Coroutine[Any, Any, None]]
+) -> None:
+    """Run everything until a signal: then let requests finish, cancel the rest."""
+    server = serving.Server(app, listener)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    _log.info("starting", extra={"mode": process.mode, "version": VERSION, "city": process.city().settings.name.en})
+    async with asyncio.TaskGroup() as group:
+        running = [
+            group.create_task(one) for one in (*tasks, process.city.follow(process.pool), process.readiness.watch(process.pool))
+        ]
+        serves = group.create_task(server.run())
+        group.create_task(_announce(process, listener))
+        await stopping.wait()
+        _log.info("stopping")
+        process.readiness.draining = True
+        server.stop()
+        await asyncio.wait([serves])
+        for task in running:
+            task.cancel()
+    _log.info("stopped")
+
+
+async def _announce(process: Process, listener: serving.Listener) -> None:
+    await process.readiness.wait()
+    _log.info("ready", extra={"url": listener.url})
+
+
+async def _demo(options: UpOptions, key: str, folder: Path, readiness: serving.Readiness) -> None:
+    await readiness.wait()
+    if options.demo is not None:
+        await options.demo(f"http://{options.host}:{options.port}", key, folder)

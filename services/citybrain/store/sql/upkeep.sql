@@ -1,0 +1,29 @@
+-- name: forget_identities
+-- Forget identities seen before a moment, so many at a time, and remember how old the events were.
+with gone as (
+  delete from event_identity where ctid = any (array(select ctid from event_identity where seen < $1 limit $2)) returning time
+), told as (
+  update identity_horizon set forgotten_before = greatest(forgotten_before, (select max(time) + interval '1 microsecond' from gone))
+   where exists (select from gone)
+  returning 1
+)
+select (select count(*) from gone) as gone, (select count(*) from told) as told
+
+-- name: event_partitions
+-- The monthly partitions of raw events.
+select c.relname as name
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid
+ where i.inhparent = 'event'::regclass
+ order by c.relname
+
+-- name: forget_personal
+-- Personal fields of events older than a moment.
+delete from event_personal where time < $1
+
+-- name: forget_paired
+-- Paired readings of events older than a moment.
+delete from paired_reading where time < $1
+
+-- name: forget_conflicts
+-- Conflicts of events older than a moment.
+delete from event_conflict where time < $1
