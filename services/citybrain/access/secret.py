@@ -12,7 +12,7 @@ from uuid import UUID
 
 from citybrain.errors import Unauthenticated
 
-_LONGEST_KEY = 512
+_LONGEST_KEY = 4096
 
 
 def new_secret(key_id: UUID) -> str:

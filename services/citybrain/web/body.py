@@ -7,22 +7,25 @@ sending gets to read it. Only one that waits for `100 Continue` is told to close
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
 from citybrain.web.inflate import INFLATERS, BrokenCompression, WindowTooLarge
 from citybrain.web.problem import Problem
 
 IDLE_TIMEOUT_S = 30.0
+_DISCARD_TIMEOUT_S = 1.0
+_DISCARD_BYTES = 16 * 1024 * 1024
 _PAUSE_BYTES = 1024 * 1024  # let other requests run after inflating this much
 
 
 class Body:
     """The body of one request, to be read once. Counts what it inflated to."""
 
-    def __init__(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], limit_bytes: int) -> None:
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], limit_bytes: int) -> None:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self.inflated_bytes = 0
@@ -77,3 +80,14 @@ class Body:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         return message.get("body", b""), message.get("more_body", False)
+
+
+async def discard(receive: Receive) -> None:
+    """Forget what a client is still sending, up to a bound, so that it gets to read an answer that closes the connection."""
+    read_bytes, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_TIMEOUT_S):
+            while more and read_bytes < _DISCARD_BYTES:
+                message = await receive()
+                read_bytes += len(message.get("body", b""))
+                more = message.get("more_body", False)

@@ -1,0 +1,126 @@
+"""Decide one item of a post: a record to append, or the reason why not. Called by http. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from citybrain.access import Principal
+from citybrain.bus.port import Record
+from citybrain.city import City
+from citybrain.ingest.record import ReadingRecord, make_record
+from citybrain.ingest.units import conversion
+from citybrain_schemas.envelope import CheckedEvent, Envelope, check_event
+from citybrain_schemas.errors import ItemError, RejectCode
+from citybrain_schemas.instants import format_time
+from citybrain_schemas.metrics import METRICS
+from citybrain_schemas.readings import Reading, micros
+from citybrain_schemas.topics import OUTSIDE_AREA
+
+MAX_AHEAD = timedelta(minutes=5)
+MAX_MICROS = 10**15  # ±10⁹ of any unit
+_CANONICAL = {name: metric.unit for name, metric in METRICS.items()}
+_UNKNOWN_AREA = ItemError(RejectCode.UNKNOWN_AREA, "area", "is not an area of this city")
+_NOWHERE = ItemError(
+    RejectCode.UNKNOWN_AREA, "area", "is needed: neither the roster nor a location says which area the event is of"
+)
+_OUTSIDE_CITY = ItemError(RejectCode.UNKNOWN_AREA, "data.location", "is in no unit grid of this city")
+_FUTURE = ItemError(RejectCode.FUTURE_TIME, "time", "is more than 5 minutes ahead of the server's clock")
+_OUT_OF_RANGE = ItemError(RejectCode.OUT_OF_RANGE, "data.value", "must be within ±1000000000 in the metric's unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Under which a post is decided: made once a post, so that all its items are judged alike."""
+
+    city: City
+    source_prefix: str | None
+    earliest: datetime
+    latest: datetime
+    accepted_at: str
+
+    @classmethod
+    def of(cls, city: City, principal: Principal, now: datetime) -> Circumstances:
+        """`now` is aware."""
+        horizon = timedelta(days=city.settings.horizon_days)
+        return cls(city, principal.source_prefix, now - horizon, now + MAX_AHEAD, format_time(now))
+
+
+def decide(item: object, around: Circumstances) -> Record | ItemError:
+    """The record of one decoded item, or the first thing wrong with it."""
+    event = check_event(item)
+    if isinstance(event, list):
+        return event[0]
+    refused = _not_admitted(event.envelope, around)
+    if refused is not None:
+        return refused
+    area = _area_of(event, around.city)
+    if isinstance(area, ItemError):
+        return area
+    readings = _readings_of(event)
+    if isinstance(readings, ItemError):
+        return readings
+    return make_record(event, area, _flags_of(event, around.city), readings, around.accepted_at)
+
+
+def _not_admitted(envelope: Envelope, around: Circumstances) -> ItemError | None:
+    """Why this key may not post it, or not at this time."""
+    if around.source_prefix is not None and not envelope.source.startswith(around.source_prefix):
+        return ItemError(RejectCode.FORBIDDEN_SOURCE, "source", "does not begin with the prefix that this key may post for")
+    if envelope.time > around.latest:
+        return _FUTURE
+    if envelope.time < around.earliest:
+        days = around.city.settings.horizon_days
+        return ItemError(RejectCode.TOO_OLD, "time", f"is more than {days} days ago, the horizon of this city")
+    return None
+
+
+def _area_of(event: CheckedEvent, city: City) -> str | ItemError:
+    """As given, else by the roster, else by the location."""
+    envelope = event.envelope
+    if envelope.area is not None:
+        return envelope.area if city.areas.known(envelope.area) else _UNKNOWN_AREA
+    if envelope.subject is not None:
+        rostered = city.roster.area_of(envelope.subject, envelope.time)
+        if rostered is not None:
+            return rostered
+    if event.data.location is None:
+        return _NOWHERE
+    lon, lat = map(float, event.data.location.coordinates[:2])
+    return city.places.grid_at(lon, lat, envelope.time) or _OUTSIDE_CITY
+
+
+def _flags_of(event: CheckedEvent, city: City) -> list[str] | None:
+    """A location outside the area that the event gave is kept, and told."""
+    envelope = event.envelope
+    if event.data.location is None or envelope.area is None:
+        return None
+    lon, lat = map(float, event.data.location.coordinates[:2])
+    return None if city.places.within(envelope.area, lon, lat, envelope.time) else [OUTSIDE_AREA]
+
+
+def _readings_of(event: CheckedEvent) -> list[ReadingRecord] | ItemError:
+    """What the event says of each metric, in millionths of the metric's unit."""
+    found: list[ReadingRecord] = []
+    for reading in event.type.read(event.data):
+        value = micros(reading.value) if reading.unit is None else _converted(reading)
+        if isinstance(value, ItemError):
+            return value
+        if reading.numerator is None or reading.weight is None:
+            found.append(ReadingRecord(reading.metric, value, None, None, reading.chain, reading.role))
+        else:
+            found.append(ReadingRecord(reading.metric, value, micros(reading.numerator), micros(reading.weight)))
+    return found
+
+
+def _converted(reading: Reading) -> int | ItemError:
+    canonical = _CANONICAL[reading.metric]
+    unit = reading.unit
+    if unit is None or unit == canonical:
+        return micros(reading.value)
+    how = conversion(unit, canonical)
+    if how is None:
+        detail = f"is not a unit that converts to {canonical}, the unit of {reading.metric}"
+        return ItemError(RejectCode.INVALID_FIELD, "data.unit", detail)
+    value = how.micros(*reading.value.as_integer_ratio())
+    return value if -MAX_MICROS <= value <= MAX_MICROS else _OUT_OF_RANGE

@@ -1,0 +1,80 @@
+"""The record of an accepted event on the topic, as bytes. Called by decide. Pure; its form is `topics.AcceptedEvent`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from citybrain.bus.port import Record
+from citybrain_schemas.canonical import fingerprint
+from citybrain_schemas.envelope import CheckedEvent, Envelope, ExtensionValue
+from citybrain_schemas.instants import format_time
+
+
+class ReadingRecord(msgspec.Struct, omit_defaults=True, gc=False):
+    """`topics.AcceptedReading`."""
+
+    metric: str
+    micros: int
+    numerator_micros: int | None = None
+    weight_micros: int | None = None
+    chain: str | None = None
+    role: str | None = None
+
+
+class EventRecord(msgspec.Struct, omit_defaults=True):
+    """`topics.AcceptedEvent`. `given_area` is left out: a posted area is never replaced by another."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    area: str
+    data: dict[str, Any]
+    fingerprint: str
+    accepted_at: str
+    readings: list[ReadingRecord]
+    subject: str | None = None
+    personal: dict[str, Any] | None = None
+    extensions: dict[str, ExtensionValue] | None = None
+    flags: list[str] | None = None
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def make_record(
+    event: CheckedEvent, area: str, flags: list[str] | None, readings: list[ReadingRecord], accepted_at: str
+) -> Record:
+    """One record, placed by its subject, else by its source."""
+    envelope = event.envelope
+    data, personal = _apart(envelope.data, event.type.personal)
+    value = EventRecord(
+        envelope.id,
+        envelope.source,
+        envelope.type,
+        format_time(envelope.time),
+        area,
+        data,
+        _fingerprint(envelope),
+        accepted_at,
+        readings,
+        envelope.subject,
+        personal,
+        envelope.extensions,
+        flags,
+    )
+    return Record((envelope.subject or envelope.source).encode(), envelope.type, _encode(value))
+
+
+def _fingerprint(envelope: Envelope) -> str:
+    return fingerprint(envelope.type, envelope.time, envelope.subject, envelope.area, envelope.data).hex()
+
+
+def _apart(data: dict[str, Any], personal: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What is about a person, and the rest."""
+    if not personal or personal.isdisjoint(data):
+        return data, None
+    kept = {name: value for name, value in data.items() if name not in personal}
+    return kept, {name: data[name] for name in personal if name in data}
