@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
 
 from fastapi import Request
 
@@ -14,20 +13,22 @@ from citybrain.bus.port import Bus
 from citybrain.city import City
 from citybrain.store.pool import Pool
 
-Mode = Literal["embedded", "cluster"]
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """`city` gives the profile of now, `clock` the time of now in UTC."""
+    """`city` gives the profile of now, `mode` is embedded or cluster, `clock` the time of now in UTC."""
 
     pool: Pool
     bus: Bus
     city: Callable[[], City]
     access: Access
     version: str
-    mode: Mode
-    clock: Callable[[], datetime]
+    mode: str
+    clock: Callable[[], datetime] = _now
 
     async def reader(self, request: Request) -> Principal:
         """Who asks, when it may read. Raises Unauthenticated, Forbidden."""
