@@ -21,7 +21,7 @@ from citybrain.city.literals import (
     read_validity,
     read_whole,
 )
-from citybrain.city.mistakes import Mistake, quote, unknown
+from citybrain.city.mistakes import Mistake, nearest, quote, unknown
 from citybrain.city.roster import AssetFacts, RosterLine
 from citybrain.city.text_file import decode
 from citybrain.city.validity import ALWAYS
@@ -63,8 +63,9 @@ def _rows(text: str, mistakes: list[Mistake]) -> Iterator[tuple[int, list[str]]]
     begun = 1
     try:
         for row in reader:
-            if any(row):
-                yield begun, [cell.strip() for cell in row]
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield begun, cells
             begun = reader.line_num + 1
     except csv.Error as error:
         mistakes.append(Mistake(FILE, begun, "", f"is not CSV: {error}"))
@@ -77,7 +78,9 @@ def _check_header(line: int, header: list[str], mistakes: list[Mistake]) -> bool
             mistakes.append(Mistake(FILE, line, column, unknown("column", column, COLUMNS)))
         elif column in header[:index]:
             mistakes.append(Mistake(FILE, line, column, "is there twice"))
-    mistakes += [Mistake(FILE, line, column, "the column is missing") for column in REQUIRED if column not in header]
+    meant = {nearest(column, COLUMNS) for column in header if column not in COLUMNS}
+    missing = [column for column in REQUIRED if column not in header and column not in meant]
+    mistakes += [Mistake(FILE, line, column, "the column is missing") for column in missing]
     return len(mistakes) == before
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import yaml
 
 from citybrain.city.literals import Name, read_text
-from citybrain.city.mistakes import Mistake, quote, unknown
+from citybrain.city.mistakes import Mistake, nearest, quote, unknown
 from citybrain.city.text_file import decode, join_surrogates
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _TAB_OUTSIDE_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")|\t', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value of the file: text (None when nothing is written), a mapping or a list."""
+    """A value of the file: text (None when nothing is written), a mapping or a list, which are on the line of their key."""
 
     line: int
     field: str
@@ -53,11 +53,12 @@ class Document:
             self.wrong(node, "has to be a mapping of keys and values")
             return {}
         known = (*required, *optional)
-        for key, value in node.value.items():
-            if key not in known:
-                self._mistakes.append(Mistake(self._file, value.line, value.field, unknown("key", key, known)))
+        misspelt = [key for key in node.value if key not in known]
+        for key in misspelt:
+            self.wrong(node.value[key], unknown("key", key, known))
+        meant = {nearest(key, known) for key in misspelt}
         for key in required:
-            if key not in node.value:
+            if key not in node.value and key not in meant:
                 self._mistakes.append(Mistake(self._file, node.line, _below(node.field, key), "is missing"))
         return {key: value for key, value in node.value.items() if key in known}
 
@@ -78,7 +79,7 @@ class Document:
             self.wrong(node, "is empty" if node.value is None else "has to be a single value")
             return default
         try:
-            return parse(node.value)
+            return parse(join_surrogates(node.value))
         except ValueError as error:
             self.wrong(node, str(error))
             return default
@@ -123,20 +124,16 @@ class Document:
     def _broken(self, line: int, problem: str) -> None:
         self._mistakes.append(Mistake(self._file, line, "", problem))
 
-    def _node(self, composed: yaml.Node, field: str) -> Node:
+    def _node(self, composed: yaml.Node, field: str, key_line: int | None = None) -> Node:
         line = composed.start_mark.line + 1
         if isinstance(composed, yaml.MappingNode):
-            return Node(line, field, self._mapping(composed, field))
+            return Node(key_line or line, field, self._mapping(composed, field))
         if isinstance(composed, yaml.SequenceNode):
             items = [self._node(item, f"{field}[{index}]") for index, item in enumerate(composed.value)]
-            return Node(line, field, items)
+            return Node(key_line or line, field, items)
         if isinstance(composed, yaml.ScalarNode) and composed.style is None and composed.value in NULLS:
             return Node(line, field, None)
-        try:
-            return Node(line, field, join_surrogates(composed.value))
-        except ValueError as error:
-            self._mistakes.append(Mistake(self._file, line, field, str(error)))
-            return Node(line, field, "?")
+        return Node(line, field, composed.value)
 
     def _mapping(self, composed: yaml.MappingNode, field: str) -> dict[str, Node]:
         found: dict[str, Node] = {}
@@ -147,7 +144,7 @@ class Document:
             elif key.value in found:
                 self._mistakes.append(Mistake(self._file, line, _below(field, key.value), "is there twice"))
             else:
-                found[key.value] = self._node(value, _below(field, key.value))
+                found[key.value] = self._node(value, _below(field, key.value), line)
         return found
 
 
