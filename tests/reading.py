@@ -35,7 +35,7 @@ class Answer:
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 - JSON
         return json.loads(self.body, parse_float=Decimal)
 
 
@@ -50,7 +50,7 @@ class Reading:
     keys: dict[Role, str]
 
     async def get(
-        self, path: str, role: Role | None = Role.VIEWER, headers: dict[str, str] | None = None, **query: Any
+        self, path: str, role: Role | None = Role.VIEWER, headers: dict[str, str] | None = None, **query: object
     ) -> Answer:
         """`from_` stands for `from`; None is left out."""
         asked = {name.rstrip("_"): _text(value) for name, value in query.items() if value is not None}
@@ -58,7 +58,7 @@ class Reading:
         async with self.session.get(self.address + path, params=asked, headers=sent | (headers or {})) as response:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read())
 
-    async def every(self, path: str, **query: Any) -> list[Any]:
+    async def every(self, path: str, **query: object) -> list[Any]:
         """The items of all pages."""
         found: list[Any] = []
         cursor = None
@@ -70,7 +70,7 @@ class Reading:
             if cursor is None:
                 return found
 
-    async def points(self, metric: str, area: str, step: str, span: tuple[datetime, datetime], **query: Any) -> list[Any]:
+    async def points(self, metric: str, area: str, step: str, span: tuple[datetime, datetime], **query: object) -> list[Any]:
         """The points of all pages."""
         found: list[Any] = []
         cursor = None
@@ -109,7 +109,7 @@ async def _served(app: FastAPI) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none", lifespan="off"))
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

@@ -44,11 +44,11 @@ select start, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max
 with piece as (
   select start, series, count, sum, min, max, latest, part, weight, subjects, revision from metric_window_1h
    where $8::boolean and leaf and parent = any ($1::integer[]) and ($2::integer[] is null or series = any ($2::integer[]))
-     and start >= $3 and start < least($4, $5)
+     and start >= $3 and start < least($4::timestamptz, $5::timestamptz)
   union all
   select start, series, count, sum, min, max, latest, part, weight, subjects, revision from metric_window_1m
    where leaf and parent = any ($1::integer[]) and ($2::integer[] is null or series = any ($2::integer[]))
-     and start >= greatest($3, $5) and start < $4
+     and start >= greatest($3::timestamptz, $5::timestamptz) and start < $4
 ), leaf as (
   select case when $6::timestamptz[] is null then date_bin('1 hour', start, timestamptz '2000-01-01 00:00+00')
               else ($6::timestamptz[])[width_bucket(start, $6::timestamptz[])] end as start,
