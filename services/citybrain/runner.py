@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
 
 from citybrain import serving
-from citybrain.access import Access
+from citybrain.access import Access, Principal, Role
 from citybrain.access.keys import ensure_admin_key
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.upkeep import Upkeep
 from citybrain.aggregate.worker import AggregateWorker
-from citybrain.api import ApiParts, create_api
+from citybrain.api.parts import ApiParts
+from citybrain.api.router import create_api
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
 from citybrain.errors import SettingsError
-from citybrain.ingest import IngestParts, create_ingest
-from citybrain.ingest.heartbeat import beat
+from citybrain.ingest import IngestParts, beat, create_ingest
 from citybrain.profiles import CurrentCity, current_city, load, read_city
 from citybrain.settings import Settings
 from citybrain.store.dictionary import put_metrics
@@ -42,7 +42,7 @@ from citybrain.store.keys import KeyStore
 from citybrain.store.migrate import migrate
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
-from citybrain.web import WebParts, create_app
+from citybrain.web.app import Described, WebParts, create_app
 from citybrain_schemas.topics import EVENTS_TOPIC
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
             tasks = [postgres.keep_running(), *_ingest_tasks(process), *_aggregate_tasks(process, EMBEDDED_OWNER)]
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
-            await _serve(process, listener, _application(process, ("ingest", "api")), tasks)
+            await _serve(process, listener, application(process, ("ingest", "api")), tasks)
 
 
 async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
@@ -104,9 +104,9 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
             if role == "ingest":
                 tasks = _ingest_tasks(process)
             else:
-                process.readiness.beating = True
+                process.readiness.beating.set()
                 tasks = _aggregate_tasks(process, uuid4()) if role == "aggregate" else []
-            await _serve(process, listener, _application(process, (role,)), tasks)
+            await _serve(process, listener, application(process, (role,)), tasks)
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def _process(dsn: str, settings: Settings, mode: str, city: CurrentCity | 
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
-    return [beat(process.bus, process.clock, process.metrics, process.readiness.beats)]
+    return [beat(process.bus, process.clock, str(uuid4()), process.metrics, process.readiness.beating)]
 
 
 def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, None]]:
@@ -135,15 +135,24 @@ def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, 
     return [worker.run(), rollup.run(), upkeep.run()]
 
 
-def _application(process: Process, roles: tuple[str, ...]) -> FastAPI:
-    described, routers = [], []
+def application(process: Process, roles: tuple[str, ...]) -> FastAPI:
+    """The HTTP application with the routes of these roles."""
+    described: list[Described] = []
+    routers: list[APIRouter] = []
     if "ingest" in roles:
         parts = IngestParts(process.bus, process.city, process.access, process.metrics, process.clock, process.readiness.is_draining)
         described.append(create_ingest(parts))
     if "api" in roles:
-        routers.append(create_api(ApiParts(process.pool, process.bus, process.city, process.access, VERSION, process.mode)))
+        routers.append(
+            create_api(
+                ApiParts(process.pool, process.bus, process.city, process.access, VERSION, process.mode, process.clock)
+            )
+        )
+    async def reading(request: Request) -> Principal:
+        return (await process.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)
+
     return create_app(
-        WebParts(VERSION, process.metrics, process.readiness.why_not, process.access.may_read, routers, described)
+        WebParts(VERSION, process.metrics, process.readiness.why_not, reading, routers, described)
     )
 
 

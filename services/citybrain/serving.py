@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvicorn
 from fastapi import FastAPI
@@ -79,13 +79,9 @@ class Server(uvicorn.Server):
 class Readiness:
     """Ready means: the first heartbeat is on the bus, the database answers, and nobody asked us to stop."""
 
-    beating: bool = False
+    beating: asyncio.Event = field(default_factory=asyncio.Event)
     database: bool = True
     draining: bool = False
-
-    def beats(self) -> None:
-        """The first heartbeat is durable."""
-        self.beating = True
 
     def is_draining(self) -> bool:
         """Whether new posts have to be sent elsewhere."""
@@ -95,7 +91,7 @@ class Readiness:
         """Why the process cannot serve; None when it can."""
         if self.draining:
             return "the city is stopping"
-        if not self.beating:
+        if not self.beating.is_set():
             return "no heartbeat is on the bus yet"
         return None if self.database else "the database does not answer"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ def check(folder: Path, as_json: bool) -> None:
         _, found = read_city(folder)
     except ProfileError as error:
         for mistake in error.mistakes:
-            click.echo(json.dumps(mistake._asdict(), ensure_ascii=False) if as_json else str(mistake), err=not as_json)
+            click.echo(json.dumps(asdict(mistake), ensure_ascii=False) if as_json else str(mistake), err=not as_json)
         raise click.exceptions.Exit(1) from error
     summary = {
         "name": found.settings.name.en,

@@ -10,10 +10,9 @@ from rich.console import Console
 
 from citybrain.city import default_city_folder
 from citybrain.commands.running import quiet_settings, run
-from citybrain.replay import ReplayOptions, parse_shift
-from citybrain.replay import replay as replay_file
-from citybrain.simulate import SimulateOptions
-from citybrain.simulate import simulate as simulate_city
+from citybrain.replay.run import ReplayOptions
+from citybrain.replay.run import replay as replay_file
+from citybrain.replay.timing import parse_shift
 
 _to = click.option("--to", default="http://127.0.0.1:8000", show_default=True, help="The city's address.")
 _key = click.option("--key", help="A key that may post; without it CITYBRAIN_ADMIN_KEY is used.")
@@ -47,23 +46,9 @@ def replay(
         key=_key_or_admin(key),
         map_name=map_name,
         map_folders=folders,
-        shift=parse_shift(shift),
+        shift=None if shift is None else parse_shift(shift),
         speed=speed,
         batch=batch,
     )
     report = run(replay_file(options, console=Console(stderr=True)))
-    click.echo(json.dumps(report.as_json(), ensure_ascii=False) if as_json else report.text())
-
-
-@click.command()
-@click.option("--areas", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many unit grids take part.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Events a second.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="How long.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
-@click.option("--truth", type=click.Path(path_type=Path), default=Path("simulate-truth.ndjson"), show_default=True)
-@_to
-@_key
-def simulate(areas: int, rate: float, minutes: float, seed: int, truth: Path, to: str, key: str | None) -> None:
-    """Post a believable city: daily rhythm, faults (told in the truth file), late and repeated posts."""
-    options = SimulateOptions(areas=areas, rate=rate, minutes=minutes, seed=seed, truth=truth, to=to, key=_key_or_admin(key))
-    click.echo(run(simulate_city(options, console=Console(stderr=True))).text())
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.text())

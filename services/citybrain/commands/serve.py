@@ -8,7 +8,7 @@ import click
 
 from citybrain import runner
 from citybrain.commands.running import run
-from citybrain.demo import play
+from citybrain.demo.play import play
 from citybrain.errors import SettingsError
 from citybrain.settings import read_settings
 from citybrain.store.migrate import migrate as bring_up
