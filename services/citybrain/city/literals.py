@@ -13,6 +13,7 @@ from citybrain.city.mistakes import quote, unknown
 from citybrain.city.validity import ALWAYS, Validity
 
 LONGEST_CODE = 32
+LONGEST_DAYS = 36_500
 LONGEST_TEXT = 256
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
@@ -52,10 +53,10 @@ def read_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if not found:
         raise ValueError(f"{quote(text)} is not a duration like 30s, 15m, 1h or 90d")
-    try:
-        return timedelta(seconds=int(found[1]) * UNIT_SECONDS[found[2]])
-    except OverflowError:
-        raise ValueError(f"{quote(text)} is too long a duration") from None
+    seconds = int(found[1]) * UNIT_SECONDS[found[2]]
+    if seconds > LONGEST_DAYS * UNIT_SECONDS["d"]:
+        raise ValueError(f"{quote(text)} is longer than {LONGEST_DAYS} days")
+    return timedelta(seconds=seconds)
 
 
 def read_period(text: str) -> timedelta:
@@ -78,8 +79,8 @@ def read_whole(text: str) -> int:
 def read_days(text: str) -> int:
     """A number of days from 1 to 36,500."""
     days = read_whole(text)
-    if not 1 <= days <= 36_500:
-        raise ValueError(f"{text} days are not between 1 and 36500")
+    if not 1 <= days <= LONGEST_DAYS:
+        raise ValueError(f"{text} days are not between 1 and {LONGEST_DAYS}")
     return days
 
 

@@ -8,7 +8,7 @@ import pytest
 from city_files import area, city_areas, parse, square
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import shape
+from shapely.geometry import Polygon, shape
 
 from citybrain.city import City, Validity
 
@@ -69,7 +69,9 @@ def test_geojson_is_of_one_level_and_one_time_if_asked() -> None:
     codes = [one["properties"]["code"] for one in features]
     assert codes == ["610602001001001", "610602001001002", "610602001002001", "610602001002003", "610602001002004"]
     assert features[1]["properties"]["valid_from"] == "2024-06-30T16:00:00Z"
-    assert shape(features[0]["geometry"]).exterior.is_ccw
+    first = shape(features[0]["geometry"])
+    assert isinstance(first, Polygon)
+    assert first.exterior.is_ccw
     everything = areas.geojson()["features"]
     assert isinstance(everything, list)
     assert len(everything) == len(areas.versions)
@@ -114,6 +116,16 @@ def test_within_follows_the_shape_of_the_time_its_edge_included() -> None:
     assert not places.within("610602001001", 2.5, 0.5, AFTER)
     with pytest.raises(KeyError):
         places.within("610699", 1, 1, AFTER)
+
+
+def test_a_grid_may_be_of_several_parts_and_have_holes_and_heights() -> None:
+    areas = city_areas()
+    shell = [[0, 0, 12.5], [1, 0, 12.5], [1, 1, 12.5], [0, 1, 12.5], [0, 0, 12.5]]
+    hole = [[0.25, 0.25], [0.25, 0.75], [0.75, 0.75], [0.75, 0.25], [0.25, 0.25]]
+    far = square(8, 0, 9, 1)["coordinates"]
+    areas[4]["geometry"] = {"type": "MultiPolygon", "coordinates": [[shell, hole], far]}
+    places = parse(areas).places
+    assert places.grids_at([0.1, 0.5, 8.5], [0.5] * 3, [AFTER] * 3) == ["610602001001001", None, "610602001001001"]
 
 
 def test_a_city_without_grids_holds_no_point() -> None:

@@ -46,6 +46,12 @@ CASES = [
      "tags are not read (tag:yaml.org,2002:python/name:os)"),
     ("city.yaml", "horizon_days: 400", 'lateness: "\\ud83d"', "lateness", "lateness",
      "holds half a character (a lone surrogate)"),
+    ("city.yaml", "horizon_days: 400", "lateness: 999999999d", "lateness", "lateness", "'999999999d' is longer than 36500 days"),
+    ("city.yaml", "Testborough", "T" * 300, "name", "name.en", "is longer than 256 characters"),
+    ("city.yaml", "{en: Testborough, zh: 试验市}", "Testborough", "name", "name", "has to be a mapping of keys and values"),
+    ("city.yaml", "horizon_days: 400", "[a, b]: 1", "[a, b]", "", "a key has to be a single word"),
+    ("areas.geojson", '"features": [', '"features": 1, "more": [', '"features"', "features", "has to be a list of features"),
+    ("areas.geojson", '"FeatureCollection"', '"Collection"', "{", "type", "the file has to be a GeoJSON FeatureCollection"),
     ("areas.geojson", '"street"', '"stret"', '"stret"', "level", "unknown level 'stret', did you mean 'street'?"),
     ("areas.geojson", '"code": "610602001002002"', '"code": "61-2"', '"61-2"', "code",
      "'61-2' does not match the code_pattern '[0-9]{6,15}' of city.yaml"),
@@ -208,6 +214,26 @@ def test_validity_has_to_fit_together() -> None:
     ]
 
 
+def test_what_is_no_feature_and_what_has_no_name_is_told() -> None:
+    text = geojson([*city_areas(), {"type": "Feature", "properties": None}])
+    (found,) = mistakes_of(texts(areas_geojson=text))
+    assert (found.line, found.problem) == (len(text.splitlines()) - 5, "has to be a Feature with properties")
+    areas = city_areas()
+    areas[0]["properties"]["name"] = "Testborough"
+    (found,) = mistakes_of(texts(areas))
+    assert (found.line, found.field) == (line_of(geojson(areas), '"name": "Testborough"'), "name")
+
+
+def test_a_code_without_a_pattern_is_of_letters_digits_and_few_signs() -> None:
+    files = texts(areas_geojson=geojson([area("a city", "city", None, square(0, 0, 1, 1))]))
+    files = {
+        "city.yaml": files["city.yaml"].replace("code_pattern: '[0-9]{6,15}'\n", ""),
+        "areas.geojson": files["areas.geojson"],
+    }
+    (found,) = mistakes_of(files)
+    assert found.problem == "'a city' is not a code of 1 to 32 letters, digits, '.', '_' or '-'"
+
+
 def test_a_code_keeps_its_level() -> None:
     other = area("610602001", "community", "610602001", square(0, 0, 1, 1), valid_from="2030-01-01")
     assert "610602001 is a street elsewhere in the file: a code keeps its level" in [
@@ -243,6 +269,8 @@ def test_text_that_is_not_utf8_is_told_with_its_line() -> None:
     files["assets.csv"] += "lot-2,停车".encode("gbk")
     (found,) = mistakes_of(files)
     assert str(found) == "assets.csv:4: is not UTF-8 (byte 0xb3)"
+    for name in ("city.yaml", "areas.geojson"):
+        assert f"{name}:1: is not UTF-8 (byte 0xff)" in [str(one) for one in mistakes_of({**encoded(texts()), name: b"\xff"})]
 
 
 def test_all_mistakes_are_collected_and_the_error_is_one_line() -> None:
@@ -282,6 +310,7 @@ def test_coordinates_are_wgs84_or_cgcs2000() -> None:
     ):
         crs = {"type": "name", "properties": {"name": name}}
         assert mistakes_of(texts(areas_geojson=geojson(city_areas(), crs=crs))) == []
-    for crs in ({"type": "name", "properties": {"name": "EPSG:4547"}}, None, "EPSG:4490"):
-        (found,) = mistakes_of(texts(areas_geojson=geojson(city_areas(), crs=crs)))
+    others: tuple[object, ...] = ({"type": "name", "properties": {"name": "EPSG:4547"}}, None, "EPSG:4490")
+    for other in others:
+        (found,) = mistakes_of(texts(areas_geojson=geojson(city_areas(), crs=other)))
         assert (found.line, found.field) == (3, "crs")
