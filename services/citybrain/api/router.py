@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
+from citybrain.api.areas import add_areas
+from citybrain.api.assets import add_assets
 from citybrain.api.events import add_event, add_events
 from citybrain.api.parts import ApiParts
 from citybrain.api.series_route import add_series
@@ -14,7 +16,9 @@ def create_api(parts: ApiParts) -> APIRouter:
     """All reading routes."""
     router = APIRouter(tags=["reading"], dependencies=[Depends(parts.reader)])
     add_status(router, parts)
+    add_areas(router, parts)
     add_series(router, parts)
     add_events(router, parts)
     add_event(router, parts)
+    add_assets(router, parts)
     return router

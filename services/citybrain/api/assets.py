@@ -1,0 +1,165 @@
+"""`GET /v1/assets` and `/v1/assets/{subject}/holes`: who reported last when, and who is silent. Called by router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from citybrain.api.hierarchy import hierarchy_of
+from citybrain.api.holes import LONGEST_PAUSE, Hole, dues, holes
+from citybrain.api.params import (
+    Cursor,
+    From,
+    Limit,
+    Text,
+    To,
+    json_text,
+    known_area,
+    read_cursor,
+    write_cursor,
+)
+from citybrain.api.parts import ApiParts
+from citybrain.api.replies import Page, page_reply
+from citybrain.api.silent_windows import find_silences
+from citybrain.city import City, RosterLine
+from citybrain.store import asset_reads, window_reads
+from citybrain.store.asset_reads import AssetState
+from citybrain.store.pool import Connection
+from citybrain.store.window_reads import EARLIEST
+from citybrain.web import Problem
+from citybrain_schemas.instants import format_time
+
+CHUNK = 2_000
+Key = tuple[str, str]
+
+
+def add_assets(router: APIRouter, parts: ApiParts) -> None:
+    """The routes."""
+
+    @router.get("/v1/assets", summary="The latest state of every asset", responses={200: {"model": Page}})
+    async def assets(
+        area: Annotated[Text | None, Query(description="this area and what lies below now")] = None,
+        type: Annotated[Text | None, Query(description="type of event")] = None,  # noqa: A002 - the contract's name
+        silent: bool | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response:
+        city, now = parts.city(), parts.clock()
+        below = None if area is None else hierarchy_of(city.areas).below(known_area(city.areas, area), now)
+        async with window_reads.snapshot(parts.pool) as connection:
+            watermark = (await window_reads.standing(connection)).watermark
+            listing = _Listing(connection, city, watermark, now, below)
+            found = await listing.page(read_cursor(cursor, tuple[str, str]) or ("", ""), type, silent, limit + 1)
+        more = len(found) > limit
+        items = found[:limit]
+        return page_reply(items, write_cursor((items[-1]["subject"], items[-1]["type"])) if more else None)
+
+    @router.get("/v1/assets/{subject:path}/holes", summary="When an asset was silent", responses={200: {"model": Page}})
+    async def asset_holes(
+        subject: Text, begin: From = None, end: To = None, limit: Limit = 1000, cursor: Cursor = None
+    ) -> Response:
+        position = read_cursor(cursor, tuple[int])
+        skip = max(0, position[0]) if position is not None else 0
+        async with window_reads.snapshot(parts.pool) as connection:
+            found = await _holes_of(connection, parts.city(), subject, (begin or EARLIEST, end or parts.clock()))
+        following = write_cursor((skip + limit,)) if len(found) > skip + limit else None
+        return page_reply(found[skip : skip + limit], following)
+
+
+async def _holes_of(connection: Connection, city: City, subject: str, span: tuple[datetime, datetime]) -> list[dict[str, Any]]:
+    """The holes that overlap a span, in order. Raises Problem 404 for an asset that nobody knows."""
+    lines = city.roster.lines_of(subject)
+    if not lines and not await asset_reads.states_of(connection, subject):
+        raise Problem(404, f"there is no asset {subject!r}")
+    if span[0] >= span[1]:
+        return []
+    watermark = (await window_reads.standing(connection)).watermark
+    wanted = dues(lines)
+    silences = await find_silences(connection, wanted, span)
+    found = [(hole, due.type) for due in wanted for hole in holes(silences[due.subject, due.type], due, watermark)]
+    inside = [one for one in found if one[0].start < span[1] and (one[0].end is None or one[0].end > span[0])]
+    return [_hole_form(hole, kind) for hole, kind in sorted(inside, key=lambda one: (one[0].start, one[1]))]
+
+
+def _hole_form(hole: Hole, kind: str) -> dict[str, Any]:
+    return {
+        "start": format_time(hole.start),
+        "end": None if hole.end is None else format_time(hole.end),
+        "before": None if hole.before is None else format_time(hole.before),
+        "after": None if hole.after is None else format_time(hole.after),
+        "type": kind,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Stored states and rostered assets that never spoke, merged in order of (subject, type)."""
+
+    connection: Connection
+    city: City
+    watermark: datetime | None
+    now: datetime
+    below: frozenset[str] | None
+
+    async def page(self, after: Key, kind: str | None, silent: bool | None, limit: int) -> list[dict[str, Any]]:
+        """At most `limit` assets that follow a position."""
+        rostered = self._rostered(kind)
+        found: list[dict[str, Any]] = []
+        while len(found) < limit:
+            states = await asset_reads.page(self.connection, after, self.below, kind, CHUNK)
+            until = (states[-1].subject, states[-1].type) if len(states) == CHUNK else None
+            mute = [line for line in rostered if _key(line) > after and (until is None or _key(line) <= until)]
+            spoke = await asset_reads.known(self.connection, {_key(line) for line in mute}) if mute else set()
+            never = {_key(line): line for line in mute if _key(line) not in spoke}
+            merged = sorted([*(self._spoken(state) for state in states), *map(self._never, never.values())], key=_order)
+            found += [item for item in merged if silent in {None, item["silent"]}]
+            if until is None:
+                break
+            after = until
+        return found[:limit]
+
+    def _rostered(self, kind: str | None) -> list[RosterLine]:
+        """The roster's lines of now."""
+        at = self.watermark or self.now
+        return [
+            line
+            for line in self.city.roster.lines
+            if line.validity.holds(at) and kind in {None, line.type} and (self.below is None or line.area in self.below)
+        ]
+
+    def _spoken(self, state: AssetState) -> dict[str, Any]:
+        line = _line_at(self.city.roster.lines_of(state.subject), state.type, self.watermark or self.now)
+        every = None if line is None else line.every
+        silent = every is not None and self.watermark is not None and self.watermark - state.time > every * LONGEST_PAUSE
+        form = {"subject": state.subject, "type": state.type, "area": state.area, "last_seen": format_time(state.time)}
+        return form | {"silent": silent, "data": json_text(state.data)} | _facts(line)
+
+    def _never(self, line: RosterLine) -> dict[str, Any]:
+        form = {"subject": line.subject, "type": line.type, "area": line.area, "last_seen": None}
+        return form | {"silent": line.every is not None, "data": None} | _facts(line)
+
+
+def _key(line: RosterLine) -> Key:
+    return line.subject, line.type
+
+
+def _order(item: dict[str, Any]) -> Key:
+    return item["subject"], item["type"]
+
+
+def _line_at(lines: Iterable[RosterLine], kind: str, at: datetime) -> RosterLine | None:
+    return next((line for line in lines if line.type == kind and line.validity.holds(at)), None)
+
+
+def _facts(line: RosterLine | None) -> dict[str, Any]:
+    """What the roster says besides, null where it says nothing."""
+    if line is None:
+        return {"every_s": None, "name": None, "location": None, "capacity": None}
+    every_s = None if line.every is None else int(line.every.total_seconds())
+    name = {"en": line.facts.name.en, "zh": line.facts.name.zh}
+    return {"every_s": every_s, "name": name, "location": line.facts.location, "capacity": line.facts.capacity}
