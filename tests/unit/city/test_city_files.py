@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -100,6 +101,14 @@ def test_departments_without_codes_have_no_class_to_name() -> None:
     files = texts(departments_yaml=DEPARTMENTS.replace("[05]", "[]").replace("[0101]", "[]"))
     del files["codes.yaml"]
     assert parse_city(encoded(files)).casework.departments[0].id == "water"
+
+
+def test_the_examples_of_the_how_to_page_are_right() -> None:
+    page = Path(__file__).parents[3] / "docs" / "howto" / "city-profile.md"
+    examples = re.findall(r"```yaml\n# (\w+\.yaml).*?\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert {name for name, _ in examples} == {"calendar.yaml", "codes.yaml", "departments.yaml", "kpis.yaml"}
+    files = dict(read_folder(default_city_folder())) | {name: text.encode() for name, text in examples}
+    assert parse_city(files).casework.kpis[0].id == "closing_rate"
 
 
 def test_the_demonstration_city_is_right_and_tiled_by_its_grids() -> None:
