@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from citybrain import telemetry
 from citybrain.web.metering import Metered
@@ -25,7 +25,7 @@ Guard = Callable[[Request], Awaitable[object]]
 class Described:
     """Routes that FastAPI does not describe by itself, and what its OpenAPI document should say of them."""
 
-    routes: tuple[BaseRoute, ...]
+    routes: tuple[Route, ...]
     paths: Mapping[str, Any]
     schemas: Mapping[str, Any]
 
@@ -56,8 +56,9 @@ def create_app(parts: WebParts) -> FastAPI:
         redirect_slashes=False,
     )
     install(app)
-    app.add_middleware(Metered, metrics=parts.metrics)
     described = tuple(parts.described)
+    templates: dict[object, str] = {route.endpoint: route.path for one in described for route in one.routes}
+    app.add_middleware(Metered, metrics=parts.metrics, templates=templates)
     for one in described:
         app.router.routes[:0] = one.routes  # looked at first: the busiest
     for router in parts.routers:

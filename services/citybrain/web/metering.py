@@ -6,6 +6,7 @@ The label is the route's template, never the path asked for: labels stay few wha
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,9 +16,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Metered:
-    """An ASGI application around another."""
+    """An ASGI application around another. `templates` names the routes that FastAPI does not put into the scope."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, templates: Mapping[object, str]) -> None:
+        self._templates = templates
         self._app = app
         self._requests = metrics.http_requests
         self._seconds = metrics.http_seconds
@@ -39,7 +41,7 @@ class Metered:
         try:
             await self._app(scope, receive, noting)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", None) or self._templates.get(scope.get("endpoint"), "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._requests.labels(method, route, f"{status // 100}xx").inc()
             self._seconds.labels(route).observe(time.monotonic() - begun)
