@@ -70,6 +70,12 @@ class StubCity:
         grids = [{"code": f"61060000100100{n}", "level": "grid"} for n in range(5)]
         return web.json_response({"items": [{"code": "610600", "level": "city"}, *grids], "next": None})
 
+    async def outlines(self, _: web.Request) -> web.Response:
+        ring = [[109.0, 37.0], [109.1, 37.0], [109.1, 37.1], [109.0, 37.1], [109.0, 37.0]]
+        shape = {"type": "Polygon", "coordinates": [ring]}
+        grids = [{"properties": {"code": f"61060000100100{n}", "level": "grid"}, "geometry": shape} for n in range(5)]
+        return web.json_response({"type": "FeatureCollection", "features": grids})
+
     async def assets(self, _: web.Request) -> web.Response:
         last = {event["subject"]: event["time"] for event in self.kept if "subject" in event}
         return web.json_response(
@@ -86,7 +92,12 @@ async def stub_city(port: int = 0) -> AsyncIterator[StubCity]:
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/events", city.take)
     app.router.add_get("/v1/status", city.status)
-    for path, answer in (("areas", city.areas), ("assets", city.assets), ("series", city.series)):
+    for path, answer in (
+        ("areas", city.areas),
+        ("areas.geojson", city.outlines),
+        ("assets", city.assets),
+        ("series", city.series),
+    ):
         app.router.add_get(f"/v1/{path}", answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
