@@ -94,3 +94,4 @@ def log_as_json(level: str, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("asyncpg.pool").setLevel("CRITICAL")  # our roles say themselves that the database is gone

@@ -58,9 +58,10 @@ class Rollup:
             while True:
                 try:
                     busy = await self.step()
-                except CitybrainError as error:
+                except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, counted, tried again
                     self.metrics.aggregate_errors.labels(type(error).__name__).inc()
-                    _log.warning("rollup_failed", extra={"reason": str(error)[:500]})
+                    unknown = None if isinstance(error, CitybrainError) else error
+                    _log.warning("rollup_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
                     await asyncio.sleep(_RETRY_S)
                     continue
                 if not busy:

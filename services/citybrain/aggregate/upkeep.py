@@ -39,8 +39,9 @@ class Upkeep:
             await asyncio.sleep(EVERY_S)
             try:
                 await self.step()
-            except CitybrainError as error:
-                _log.warning("upkeep_failed", extra={"reason": str(error)[:500]})
+            except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
+                unknown = None if isinstance(error, CitybrainError) else error
+                _log.warning("upkeep_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
 
     async def step(self) -> None:
         """Forget what is due now."""

@@ -58,10 +58,11 @@ class AggregateWorker:
             except Fenced:
                 self.metrics.aggregate_fenced.inc()
                 _log.warning("aggregate_fenced")
-            except (CitybrainError, ExceptionGroup) as error:
+            except Exception as error:  # noqa: BLE001 - the worker's outermost edge: logged, counted, tried again
                 failures += 1
                 self.metrics.aggregate_errors.labels(type(error).__name__).inc()
-                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": failures})
+                unknown = None if isinstance(error, CitybrainError) else error
+                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": failures}, exc_info=unknown)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
             else:
                 failures = 0

@@ -149,11 +149,17 @@ class PostgresBus:
 
     async def _listen(self) -> None:
         """Hear of appends by other processes; our own set the event themselves."""
-        if self._listener is not None and not self._listener.is_closed():
+        if self._listener is not None:
             return
         with suppress(DatabaseUnavailable), translated():
-            self._listener = await self._pool.acquire()
-            await self._listener.add_listener(_CHANNEL, self._heard)
+            listener = await self._pool.acquire()
+            await listener.add_listener(_CHANNEL, self._heard)
+            listener.add_termination_listener(self._deaf)
+            self._listener = listener
+
+    def _deaf(self, *connection: object) -> None:
+        """The listening connection is gone: the next wait takes another."""
+        self._listener = None
 
     def _heard(self, *notification: object) -> None:
         self._arrived[str(notification[-1])].set()
@@ -171,10 +177,12 @@ class PostgresBus:
         """Commit what waits, then stop listening."""
         if self._flusher is not None:
             await asyncio.wait([self._flusher], timeout=COMMIT_TIMEOUT_S)
-        if self._listener is not None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
             with suppress(DatabaseUnavailable), translated():
-                await self._listener.remove_listener(_CHANNEL, self._heard)
-                await self._pool.release(self._listener)
+                listener.remove_termination_listener(self._deaf)
+                await listener.remove_listener(_CHANNEL, self._heard)
+                await self._pool.release(listener)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from importlib import resources
 import asyncpg
 
 from citybrain.errors import CitybrainError
+from citybrain.store.pool import translated
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x63697479  # "city"
@@ -24,6 +25,11 @@ class MigrationChanged(CitybrainError):
 
 async def migrate(dsn: str) -> list[str]:
     """Apply what is missing; the names of the files applied now."""
+    with translated():
+        return await _migrate(dsn)
+
+
+async def _migrate(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn, command_timeout=600)
     try:
         async with connection.transaction():
