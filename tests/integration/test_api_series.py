@@ -35,7 +35,8 @@ async def test_points_of_an_asset_and_its_areas_have_every_figure(database: str)
         )  # fmt: skip
         await city.pipeline.beat(T0 + timedelta(days=3))
         await city.pipeline.drain()
-        answer = await city.get("/v1/series", metric="parking.occupied", area=GRIDS[0], subject="lot-1", step="1m", from_=T0, to=DAY[1])
+        asked = {"metric": "parking.occupied", "area": GRIDS[0], "subject": "lot-1", "step": "1m", "from": iso(T0), "to": iso(DAY[1])}
+        answer = await city.get("/v1/series", **asked)
         assert answer.json == {
             "metric": "parking.occupied", "unit": "spaces", "area": GRIDS[0], "subject": "lot-1", "step": "1m", "next": None,
             "points": [{
@@ -74,7 +75,7 @@ def _figures(pile: list[dict[str, Any]]) -> tuple[int, int, Fraction, int]:
 async def test_open_and_stored_windows_equal_the_truth(database: str, zone: str, watermark_h: int) -> None:
     dice = random.Random(5)
     rows = [
-        occupancy(f"e{n}", T0 + timedelta(minutes=dice.randrange(72 * 60)), dice.randrange(90), subject=f"lot-{lot}", area=GRIDS[lot])
+        occupancy(f"e{n}", minutes_later(dice.randrange(72 * 60)), dice.randrange(90), subject=f"lot-{lot}", area=GRIDS[lot])
         for n, lot in ((n, dice.randrange(6)) for n in range(400))
     ]
     city_of = small_city(zone)
@@ -88,7 +89,8 @@ async def test_open_and_stored_windows_equal_the_truth(database: str, zone: str,
 
 async def _compare(city: Reading, truth: dict[tuple[str, str | None], dict[str, Any]], step: StepName) -> None:
     for (area, subject), windows in truth.items():
-        points = await city.points("parking.occupied", area, step, (T0 - timedelta(days=3), T0 + timedelta(days=9)), subject=subject, limit=7)
+        span = (T0 - timedelta(days=3), T0 + timedelta(days=9))
+        points = await city.points("parking.occupied", area, step, span, subject=subject, limit=7)
         assert [point["start"] for point in points] == sorted(windows)
         for point in points:
             count, total, value, subjects = windows[point["start"]]

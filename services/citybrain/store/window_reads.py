@@ -86,7 +86,7 @@ async def standing(connection: Connection) -> Standing:
     row = await connection.fetchrow(_SQL["standing"])
     if row is None or row["final_through"] is None:
         return Standing(None, EARLIEST)
-    return Standing(row["watermark"], max(row["final_through"], EARLIEST))
+    return Standing(row["watermark"], row["final_through"])
 
 
 async def find_metric(connection: Connection, name: str) -> MetricRow | None:

@@ -2,7 +2,7 @@
 -- How far time has come in every partition, and which hours and days are stored.
 select (select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate')
          as watermark,
-       (select final_through from rollup_state) as final_through
+       (select greatest(final_through, timestamptz '1900-01-01 00:00+00') from rollup_state) as final_through
 
 -- name: metric
 -- A metric that has been reported.
