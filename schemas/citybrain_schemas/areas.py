@@ -1,9 +1,8 @@
-"""Where things are: the five levels of a city, and a point on the map. Used by the payload models and the city profile."""
+"""Where things are: the length of an area's code, and a point on the map. Used by the envelope and the payload models."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
@@ -15,16 +14,6 @@ MAX_AREA_CODE_CHARS = 32
 _LONGITUDE = Bounds(-180, 180)
 _LATITUDE = Bounds(-90, 90)
 _ALTITUDE = Bounds()
-
-
-class AreaLevel(StrEnum):
-    """From the widest to the narrowest; a grid (单元网格) is about 10,000 m²."""
-
-    CITY = "city"
-    DISTRICT = "district"
-    STREET = "street"
-    COMMUNITY = "community"
-    GRID = "grid"
 
 
 def _position(value: object) -> tuple[int | Decimal, ...]:

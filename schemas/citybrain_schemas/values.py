@@ -69,8 +69,10 @@ class Bounds:
 
     def check(self, value: object) -> int | Decimal:
         """An int, or a finite Decimal where parts are allowed; beyond ±10⁹ the error's type is `out_of_range`."""
-        if type(value) is int and self.least <= value <= self.most:
-            return value
+        if (
+            type(value) is int or (type(value) is Decimal and not self.whole and value.is_finite())
+        ) and self.least <= value <= self.most:
+            return value  # the usual ones, quickly
         number = _exact(value)
         if not -LIMIT <= number <= LIMIT:
             raise PydanticCustomError("out_of_range", f"must be between {-LIMIT} and {LIMIT}")
