@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from citybrain.bus.port import Record
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.commands.running import data_option, database, json_option, plain, print_rows, quiet_settings, run
 from citybrain.store import dead_letters
@@ -79,7 +80,9 @@ def requeue(numbers: tuple[int, ...], every: bool, data: Path | None) -> None:
         ):
             chosen = list(numbers) or await dead_letters.waiting_numbers(connection)
             for number in chosen:
-                await dead_letters.requeue(connection, bus, number)
+                letter = await dead_letters.dead_letter(connection, number)
+                await bus.append(letter.topic, [Record(letter.key, letter.type, letter.value)])
+                await dead_letters.requeued(connection, number)
             return len(chosen)
 
     click.echo(f"put back {run(work())}")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from citybrain.bus.port import Bus, Record
 from citybrain.errors import CitybrainError
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
@@ -53,8 +52,6 @@ async def waiting_numbers(connection: Connection) -> list[int]:
     return [row["dead_letter_no"] for row in await connection.fetch(_SQL["waiting"])]
 
 
-async def requeue(connection: Connection, bus: Bus, number: int) -> None:
-    """Put the stored bytes back on their topic, unchanged, as a new record. Doing it twice counts nothing twice."""
-    letter = await dead_letter(connection, number)
-    await bus.append(letter.topic, [Record(letter.key, letter.type, letter.value)])
+async def requeued(connection: Connection, number: int) -> None:
+    """A dead letter was put back on its topic."""
     await connection.execute(_SQL["requeued"], number)
