@@ -35,8 +35,9 @@ async def test_points_of_an_asset_and_its_areas_have_every_figure(database: str)
         )  # fmt: skip
         await city.pipeline.beat(T0 + timedelta(days=3))
         await city.pipeline.drain()
-        asked = {"metric": "parking.occupied", "area": GRIDS[0], "subject": "lot-1", "step": "1m", "from": iso(T0), "to": iso(DAY[1])}
-        answer = await city.get("/v1/series", **asked)
+        answer = await city.get(
+            "/v1/series", metric="parking.occupied", area=GRIDS[0], subject="lot-1", step="1m", from_=T0, to=DAY[1]
+        )
         assert answer.json == {
             "metric": "parking.occupied", "unit": "spaces", "area": GRIDS[0], "subject": "lot-1", "step": "1m", "next": None,
             "points": [{

@@ -31,3 +31,7 @@ select subject, type, area, time, data from asset_state where subject = $1 order
 -- Which of these (subject, type) have a state.
 select subject, type from asset_state
  where (subject, type) in (select * from unnest($1::text[], $2::text[]))
+
+-- name: every_asset
+-- All latest states, for the state dump.
+select subject, type, area, time, latest, data from asset_state

@@ -57,3 +57,8 @@ select e.time, s.name as source, e.id, e.type, e.subject, e.area, e.given_area, 
  where e.subject = $10 and e.time >= $1 and e.time < $2 and e.time <= $3 and (e.time, s.name, e.id) < ($3, $4, $5)
    and ($6::text is null or e.type = $6) and ($7::text is null or s.name = $7) and ($8::text[] is null or e.area = any ($8::text[]))
  order by e.time desc, s.name desc, e.id desc limit $9
+
+-- name: every_event
+-- All events, for the state dump.
+select e.time, s.name as source, e.id, e.type, e.subject, e.area, e.given_area, e.data, e.flags
+  from event e join source s using (source_no)

@@ -68,3 +68,36 @@ select start, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max
        trunc(case when $7 = 3 then max(part) else sum(part) end * 1000000) as part, trunc(sum(weight) * 1000000) as weight,
        sum(subjects) as subjects, sum(revision) as revision
   from contribution group by start having sum(count) > 0 order by start limit $9
+
+-- name: last_minute
+-- The last minute with a reading of anything.
+select max(start) from metric_window_1m
+
+-- name: every_stored
+-- All windows of a table that start before a moment, with readings, for the state dump.
+select w.start, w.leaf, r.metric, r.area, r.subject, r.source, m.mode, w.count, w.sum, w.min, w.max, w.latest,
+       trunc(w.part * 1000000) as part, trunc(w.weight * 1000000) as weight, w.subjects
+  from {table} w join series r on r.series_no = w.series join metric m on m.name = r.metric
+ where w.count > 0 and w.start < $1
+
+-- name: every_open_leaf
+-- All hours or days of assets that are not stored yet, by start, with what each adds to its areas, for the state dump.
+with piece as (
+  select start, series, count, sum, min, max, latest, part, weight, subjects from metric_window_1h
+   where $4::boolean and leaf and start >= $1 and start < $2::timestamptz
+  union all
+  select start, series, count, sum, min, max, latest, part, weight, subjects from metric_window_1m
+   where leaf and start >= greatest($1, $2::timestamptz)
+), leaf as (
+  select case when $3::timestamptz[] is null then date_bin('1 hour', start, timestamptz '2000-01-01 00:00+00')
+              else ($3::timestamptz[])[width_bucket(start, $3::timestamptz[])] end as start,
+         series, sum(count)::bigint as count, sum(sum) as sum, min(min) as min, max(max) as max, max(latest) as latest,
+         sum(part) as part, sum(weight) as weight, max(subjects) as subjects
+    from piece where count > 0 group by 1, 2
+)
+select w.start, true as leaf, r.metric, r.area, r.subject, r.source, m.mode, w.count, w.sum, w.min, w.max, w.latest,
+       trunc(case when m.mode = 0 then w.sum when m.mode = 4 then round(w.part / w.count, 6)
+                  else round(w.sum / w.count, 6) end * 1000000) as part,
+       trunc(case when m.mode = 4 then round(w.weight / w.count, 6) end * 1000000) as weight, w.subjects
+  from leaf w join series r on r.series_no = w.series join metric m on m.name = r.metric
+ order by w.start
