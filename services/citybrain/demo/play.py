@@ -63,13 +63,14 @@ class _Demo:
         history, run = unheard(stream, self._figures.heard, begun), f"{begun:%Y%m%dT%H%M%S}"
         self._progress.history = len(history)
         await send(_history(history, run), self._client, self._acknowledge)
-        self._progress.living = True
+        self._progress.settling = True
         await self._settled()
         await read_places(self._client, self._figures)
         self._figures.lots = _largest_lots(stream, self._figures)
         hole = longest_silence(stream, "dma-07", begun)
         steps = Guide(self._url, self._key, datetime.now(UTC)).what_to_open(self._figures, hole)
         self._console.print(f"\n{steps}\n", markup=False, highlight=False, soft_wrap=True)
+        self._progress.living = True
         await send(_life([one for one in stream if one.at > begun], run), self._client, self._acknowledge)
 
     async def look(self) -> None:

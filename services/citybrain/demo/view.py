@@ -27,6 +27,7 @@ class Progress:
     history: int = 0
     posted: int = 0
     rejected: int = 0
+    settling: bool = False
     living: bool = False
     per_second: float = 0.0
     trouble: str = ""
@@ -37,6 +38,8 @@ class Progress:
             return f"waiting for the city: {self.trouble}"
         if self.living:
             return f"live, {self.per_second:,.1f} events/s"
+        if self.settling:
+            return f"history posted, {self.posted:,} events; the city works through them"
         return f"playing history {self.posted:,}/{self.history:,}, {self.per_second:,.0f} events/s"
 
 

@@ -36,7 +36,7 @@ class Sample:
 class Report:
     """Counts of one run, those before a resume included; `seconds` counts this process alone, as `sent` does.
 
-    `repeated` is what the city recognised as posted before, None when the key may not read the city's status.
+    `repeated` is what the city recognised as posted before, None when that cannot be read from its status.
     """
 
     read: int = 0
@@ -65,7 +65,11 @@ class Report:
         lines = [f"read {self.read:,} · accepted {self.accepted:,} · rejected {self.rejected.total():,}{_codes(self.rejected)}"]
         if self.skipped:
             lines[0] += f" · skipped {self.skipped.total():,}{_codes(self.skipped)}"
-        known = "not known (the key may not read the status)" if self.repeated is None else f"{self.repeated:,}"
+        known = (
+            "not known (the city has not worked through it yet, or the key may not read its status)"
+            if self.repeated is None
+            else f"{self.repeated:,}"
+        )
         lines.append(f"repeated {known} · {self.seconds:.1f} s · {self.rate:,.0f} events/s")
         if self.resumed_at:
             lines.append(f"went on behind {self.resumed_at:,} that were posted before")

@@ -30,7 +30,7 @@ from citybrain.replay.timing import Shift, Timing
 CHUNK = 500
 TOGETHER_S = 0.1
 SAVE_EVERY_S = 1.0
-STATUS_WAIT_S = 10.0
+STATUS_WAIT_S = 30.0
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
@@ -168,18 +168,23 @@ class _Run:
         """The city's figures; None when the key may not read them or the city does not answer now."""
         try:
             status = await self._client.get("/v1/status")
-            return {name: int(status[name]) for name in ("accepted", "repeated")}
+            lag = status["roles"]["aggregate"]["lag"]
+            return {"accepted": int(status["accepted"]), "repeated": int(status["repeated"]), "lag": int(lag)}
         except (PostRefused, CityUnreachable, KeyError, TypeError, ValueError):
             return None
 
     async def _repeated(self, before: dict[str, int] | None) -> int | None:
-        """Events recognised as posted before: by how much the city's figure rose until it had read all of ours."""
+        """Events recognised as posted before: by how much the city's figure rose until it had worked off all of ours.
+
+        What others posted meanwhile is in it. None when the figure cannot be had, or not in time.
+        """
         end_s = time.monotonic() + STATUS_WAIT_S
         while before is not None and time.monotonic() < end_s:
             after = await self._status()
             if after is None:
                 return None
-            if after["accepted"] - before["accepted"] >= self._report.accepted - self._accepted_before:
+            risen = after["accepted"] - before["accepted"]
+            if after["lag"] == 0 and risen >= self._report.accepted - self._accepted_before:
                 return after["repeated"] - before["repeated"]
             await asyncio.sleep(0.2)
         return None
