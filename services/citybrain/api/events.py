@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from citybrain.access import Principal, Role
+from citybrain.access import Role
 from citybrain.api.event_forms import conflict_form, event_form, metrics_fed, windows_form
 from citybrain.api.event_list import list_events
 from citybrain.api.hierarchy import hierarchy_of
@@ -66,11 +66,11 @@ def add_event(router: APIRouter, parts: ApiParts) -> None:
     @router.get("/v1/event", summary="One event, and where it went", responses={304: {"description": "Not modified"}})
     async def event(
         request: Request,
-        principal: Annotated[Principal, Depends(parts.reader)],
         source: Text,
         identity: Annotated[Text, Query(alias="id")],
         time: Annotated[Instant | None, Query(description="finds an event whose identity is no longer kept")] = None,
     ) -> Response:
+        principal = await parts.reader(request)
         content = await _read_event(parts, source, identity, time, personal=principal.may(Role.OPERATOR))
         return tagged_reply(request, content)
 
