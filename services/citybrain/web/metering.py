@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from citybrain.telemetry import Metrics
 
+_STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -21,8 +23,8 @@ class Metered:
     def __init__(self, app: ASGIApp, metrics: Metrics, templates: Mapping[object, str]) -> None:
         self._templates = templates
         self._app = app
-        self._requests = metrics.http_requests
-        self._seconds = metrics.http_seconds
+        self._requests = cache(metrics.http_requests.labels)  # few: a route, a method, a class of status each
+        self._seconds = cache(metrics.http_seconds.labels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note what became of it."""
@@ -43,5 +45,5 @@ class Metered:
         finally:
             route = getattr(scope.get("route"), "path", None) or self._templates.get(scope.get("endpoint"), "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._requests.labels(method, route, f"{status // 100}xx").inc()
-            self._seconds.labels(route).observe(time.monotonic() - begun)
+            self._requests(method, route, _STATUS_CLASSES[status // 100]).inc()
+            self._seconds(route).observe(time.monotonic() - begun)
