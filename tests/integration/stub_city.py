@@ -64,9 +64,8 @@ class StubCity:
     async def status(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return web.json_response({"title": "Unauthorized"}, status=401)
-        return web.json_response(
-            {"accepted": len(self.kept), "stored": len(self._seen), "repeated": self.repeated, "roles": {"aggregate": {"lag": 0}}}
-        )
+        figures = {"accepted": len(self.kept), "stored": len(self._seen), "repeated": self.repeated, "conflicts": 0}
+        return web.json_response({**figures, "roles": {"aggregate": {"lag": 0}}})
 
     async def areas(self, _: web.Request) -> web.Response:
         grids = [{"code": f"61060000100100{n}", "level": "grid"} for n in range(5)]

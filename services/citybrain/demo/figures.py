@@ -10,7 +10,7 @@ from typing import Any
 from citybrain.replay.client import CityClient
 
 LOTS = 6
-HOURS, MINUTES = 36, 40
+HOURS, MINUTES = 24, 30
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 

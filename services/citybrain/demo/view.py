@@ -65,11 +65,11 @@ def _counts(figures: Figures) -> str:
 def picture(progress: Progress, figures: Figures, url: str) -> Panel:
     """Everything that moves, to be drawn again and again."""
     table = Table(expand=True, box=None, pad_edge=False)
-    table.add_column("car park")
-    table.add_column("occupied", justify="right")
-    table.add_column("full", justify="right")
-    table.add_column("by hour, a day and a half", no_wrap=True)
-    table.add_column("by minute", no_wrap=True)
+    table.add_column("car park", min_width=12, no_wrap=True)
+    table.add_column("occupied", justify="right", min_width=8, no_wrap=True)
+    table.add_column("full", justify="right", min_width=5, no_wrap=True)
+    table.add_column("by hour, one day", no_wrap=True, overflow="crop")
+    table.add_column("by minute", no_wrap=True, overflow="crop")
     for lot in figures.lots:
         table.add_row(*_row(lot))
     head = Text(progress.words(), style="bold")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -167,6 +168,8 @@ def _detail(text: bytes) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {os.strerror(error.errno)}" if error.errno else "cannot connect"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -24,6 +24,7 @@ class LocalClock:
     A local time that stands twice (the clock went back) is read by `repeated`: `first` takes the earlier instant always,
     `reject` refuses it, `second_is_later` takes the later instant when the series has already reached the earlier one. The
     last needs each series in time order; a jump back by more than the repeated stretch is a new beginning, not a repeat.
+    Readings farther apart than the clock went back cannot be told apart by order; theirs is the earlier instant.
     A local time that never was (the clock went forward) is moved on by the gap (02:30 is 03:30) or refused.
     """
 

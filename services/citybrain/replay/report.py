@@ -36,7 +36,8 @@ class Sample:
 class Report:
     """Counts of one run, those before a resume included; `seconds` counts this process alone, as `sent` does.
 
-    `repeated` is what the city recognised as posted before, None when that cannot be read from its status.
+    `repeated` is what the city recognised as posted before, `conflicts` what it had with other content and did not count; None
+    when that cannot be read from its status.
     """
 
     read: int = 0
@@ -45,6 +46,7 @@ class Report:
     skipped: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     repeated: int | None = None
+    conflicts: int | None = None
     resumed_at: int = 0
     sent: int = 0
     seconds: float = 0.0
@@ -70,6 +72,8 @@ class Report:
             if self.repeated is None
             else f"{self.repeated:,}"
         )
+        if self.conflicts:
+            known += f" · conflicts {self.conflicts:,} (posted before with other content: not counted)"
         lines.append(f"repeated {known} · {self.seconds:.1f} s · {self.rate:,.0f} events/s")
         if self.resumed_at:
             lines.append(f"went on behind {self.resumed_at:,} that were posted before")

@@ -101,7 +101,7 @@ class _Run:
             elif self._done > self._report.resumed_at:
                 self._save()
         self._report.seconds = time.monotonic() - self._begun_s
-        self._report.repeated = await self._repeated(before)
+        await self._learn_repeated(before)
         return self._report
 
     def _standing(self) -> Standing:
@@ -169,25 +169,26 @@ class _Run:
         try:
             status = await self._client.get("/v1/status")
             lag = status["roles"]["aggregate"]["lag"]
-            return {"accepted": int(status["accepted"]), "repeated": int(status["repeated"]), "lag": int(lag)}
+            return {"lag": int(lag)} | {name: int(status[name]) for name in ("accepted", "repeated", "conflicts")}
         except (PostRefused, CityUnreachable, KeyError, TypeError, ValueError):
             return None
 
-    async def _repeated(self, before: dict[str, int] | None) -> int | None:
-        """Events recognised as posted before: by how much the city's figure rose until it had worked off all of ours.
+    async def _learn_repeated(self, before: dict[str, int] | None) -> None:
+        """What the city recognised as posted before: by how much its figures rose until it had worked off all of ours.
 
-        What others posted meanwhile is in it. None when the figure cannot be had, or not in time.
+        What others posted meanwhile is in it. It stays unknown when the figures cannot be had, or not in time.
         """
         end_s = time.monotonic() + STATUS_WAIT_S
         while before is not None and time.monotonic() < end_s:
             after = await self._status()
             if after is None:
-                return None
+                return
             risen = after["accepted"] - before["accepted"]
             if after["lag"] == 0 and risen >= self._report.accepted - self._accepted_before:
-                return after["repeated"] - before["repeated"]
+                self._report.repeated = after["repeated"] - before["repeated"]
+                self._report.conflicts = after["conflicts"] - before["conflicts"]
+                return
             await asyncio.sleep(0.2)
-        return None
 
 
 def _take(records: Iterator[Record | Problem]) -> list[Record | Problem]:

@@ -15,6 +15,8 @@ from typing import Any
 from citybrain.replay.csv_map import find_map, parse_map
 from citybrain.replay.records import RecordFile
 from citybrain.replay.rows import Problem, Record, RowReader
+from citybrain_schemas.envelope import Envelope, check_envelope
+from citybrain_schemas.events import EVENT_TYPES
 
 DATA = Path(__file__).parents[2] / "data"
 MAPS = Path(__file__).parents[3] / "deploy" / "city" / "maps"
@@ -95,6 +97,14 @@ def test_a_service_request_is_a_citizens_report_with_its_place() -> None:
     assert made.event["time"] == "2022-05-01T04:00:03Z"
     assert made.event["data"]["location"] == {"type": "Point", "coordinates": [Decimal("-73.9"), Decimal("40.8")]}
     assert "subject" not in made.event
+
+
+def test_every_shipped_map_makes_events_that_a_city_knows() -> None:
+    parking = next(read("parking_birmingham", "parking.csv.gz", "parking_birmingham"))
+    heat = next(read("heat_meter", "meter.csv.gz", "heat_meter"))
+    for event in events([parking, heat, water()[2], nyc()]):
+        assert isinstance(check_envelope(event), Envelope)
+        EVENT_TYPES[event["type"]].data.model_validate(event["data"])
 
 
 def test_a_row_without_coordinates_is_skipped_by_name() -> None:
