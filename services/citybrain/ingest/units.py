@@ -23,6 +23,7 @@ _NAMES = {
     "KPa": "kPa", "kpa": "kPa", "Kpa": "kPa", "Mpa": "MPa", "M": "m", "Gj": "GJ", "H": "hour", "Gal": "gallon", "gal": "gallon",
 }  # fmt: skip
 _REFUSED = frozenset({"Nm", "Ncm", "NM", "Sm", "SCM", "scm"})
+_MOST_FACTORS = 4
 _MICROS = 1_000_000
 _KNOWN_UNITS = 4096  # texts come from strangers: the cache is bounded
 
@@ -57,6 +58,11 @@ def conversion(unit: str, canonical: str) -> Conversion | None:
     return Conversion(at_1 - at_0, at_0)
 
 
+def warm_up() -> None:
+    """Read the library's definitions now (0.2 s), so that no post has to wait for it."""
+    _registry()
+
+
 @cache
 def _registry() -> pint.UnitRegistry[Fraction]:
     return pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
@@ -67,7 +73,7 @@ def _parse(unit: str) -> pint.Unit | None:
     text = unit.strip().translate(_SUPERSCRIPTS)
     expression = ""
     at = 0
-    while True:
+    for _ in range(_MOST_FACTORS):
         factor = _FACTOR.match(text, at)
         if factor is None or factor[1] in _REFUSED:
             return None
@@ -81,3 +87,4 @@ def _parse(unit: str) -> pint.Unit | None:
             return None
         expression += "/" if joint[1] == "/" else "*"
         at = joint.end()
+    return None

@@ -54,6 +54,7 @@ def create_app(parts: WebParts) -> FastAPI:
         description="Events of a city in; one timeline of exact metrics out. Every request carries `Authorization: Bearer KEY`.",
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False},  # ours are Prometheus's, in telemetry.py
     )
     install(app)
     described = tuple(parts.described)
