@@ -178,8 +178,10 @@ def _parameter(one: click.Parameter) -> tuple[str, str, str] | None:
         return f"`{(one.metavar or one.name or '').upper()}`", "", "required" if one.required else ""
     if not isinstance(one, click.Option) or one.hidden:
         return None
-    choices: Iterable[object] = kind.choices if isinstance(kind, click.Choice) else [kind.name.upper().removesuffix(" RANGE")]
-    value = "" if one.is_flag else " " + "|".join(map(str, choices))
+    choices: list[str] = (
+        list(map(str, kind.choices)) if isinstance(kind, click.Choice) else [kind.name.upper().removesuffix(" RANGE")]
+    )
+    value = "" if one.is_flag else " " + "|".join(choices)
     told = one.show_default and isinstance(one.default, int | str)
     return f"`{one.opts[0]}{value}`", one.help or "", "required" if one.required else f"`{one.default}`" if told else ""
 
@@ -298,7 +300,7 @@ def _operation(method: str, path: str, one: dict[str, Any]) -> list[str]:
 
 def _words(given: dict[str, Any]) -> str:
     schema = given.get("schema", {})
-    choices = schema.get("enum") or next((one["enum"] for one in schema.get("anyOf", []) if "enum" in one), [])
+    choices: list[str] = next((one["enum"] for one in [schema, *schema.get("anyOf", [])] if "enum" in one), [])
     return "; ".join(filter(None, (given.get("description", ""), ", ".join(f"`{choice}`" for choice in choices))))
 
 
