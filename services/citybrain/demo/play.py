@@ -116,9 +116,10 @@ class _Demo:
             async with asyncio.timeout(SETTLE_S):
                 while True:
                     await asyncio.sleep(LOOK_EVERY_S)
-                    self._figures.status = await self._client.get("/v1/status")
-                    if self._figures.lag == 0:
-                        return
+                    with suppress(CitybrainError):
+                        self._figures.status = await self._client.get("/v1/status")
+                        if self._figures.lag == 0:
+                            return
 
 
 async def _history(history: Sequence[Moved], run: str) -> AsyncIterator[Batch]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,9 +35,10 @@ class BookmarkFile:
     def __init__(self, path: Path, *belonging: str) -> None:
         self._identity = _identity(path, belonging)
         beside = path.with_name(path.name + ".citybrain-progress")
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "citybrain"
-        hashed = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-        self._places = (beside, state / f"{path.name}.{hashed}.citybrain-progress")
+        self._places = [beside]
+        with suppress(RuntimeError):  # an account without a home, as containers have them
+            hashed = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+            self._places.append(Path.home() / ".local" / "state" / "citybrain" / f"{path.name}.{hashed}.citybrain-progress")
 
     def load(self) -> Bookmark | None:
         """The bookmark of an interrupted run of the same kind; None when there is none that can be used."""
