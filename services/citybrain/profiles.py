@@ -11,7 +11,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from citybrain.aggregate.windows import dirty_of, micros_of
+from citybrain.aggregate.columns import micros_of, moment_of
+from citybrain.aggregate.windows import dirty_rows
 from citybrain.city import FILES, City, ProfileFiles, parse_city, read_folder
 from citybrain.city.areas import Area, feature
 from citybrain.errors import CitybrainError
@@ -60,8 +61,11 @@ async def load(pool: Pool, files: ProfileFiles, city: City, *, rebuild: bool = F
             kept = {name: bytes(content) for name, content in files.items() if name in FILES}
             await profiles.put_profile(connection, StoredProfile(city.version, kept), [_row(one) for one in city.areas.versions])
             if rebuild:
-                touched = [(parent, micros_of(start)) for parent, start in await profiles.leaf_minutes(connection)]
-                longer = [row for row in dirty_of(touched, city.settings.zone) if row.step != "1m"]
+                touched = await profiles.leaf_minutes(connection)
+                rows = dirty_rows(
+                    [parent for parent, _ in touched], [micros_of(start) for _, start in touched], city.settings.zone
+                )
+                longer = [(step, moment_of(start), series) for step, start, series in rows.iter_rows() if step != "1m"]
                 await profiles.rebuild(connection, longer)
     _log.info("profile_loaded", extra={"version": city.version, "rebuild": rebuild})
     return True

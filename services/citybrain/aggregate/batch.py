@@ -1,48 +1,43 @@
 """One batch, one transaction: which events are new, and every row they change. Called by aggregate.worker.
 
-Order of the transaction: move the offsets (the fence), sources, identities, new events, conflicts, minutes of assets, pairs,
-latest states, dirty rows, figures. A crash anywhere leaves nothing; a repeat of the whole changes nothing.
+Order of the transaction: move the offsets (the fence), gaps and dead letters, sources, identities, conflicts, new events,
+minutes of assets, pairs, latest states, dirty rows, figures. A crash anywhere leaves nothing; a repeat of the whole changes
+nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from citybrain.aggregate.decode import Decoded, Event, latest_watermark
+from citybrain.aggregate.columns import micros_of
+from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.watermark import gaps
-from citybrain.aggregate.windows import (
-    dirty_of,
-    event_key,
-    is_paired,
-    micros_of,
-    minutes,
-    moment_of,
-    paired_readings,
-    series_of,
-)
+from citybrain.aggregate.windows import SERIES, dirty_rows, minutes, paired, with_events
 from citybrain.store import batches
-from citybrain.store.batches import Figures, Identity, Move
+from citybrain.store.batches import Figures, Move
 from citybrain.store.dictionary import Dictionary, Series
 from citybrain.store.pool import Connection
 from citybrain_schemas.events import EVENT_TYPES
+
+_SENSOR_TYPES = [name for name, kind in EVENT_TYPES.items() if kind.sensor]
 
 
 class Fenced(Exception):
     """Another owner has moved the offsets: drop the batch and read the positions again."""
 
 
-@dataclass(slots=True)
-class Sorted:
+class Sorted(NamedTuple):
     """The events of a batch by what becomes of them."""
 
-    new: list[Event] = field(default_factory=list)
-    others: list[Event] = field(default_factory=list)  # of known identity, with other content
-    repeated: int = 0
+    new: pl.DataFrame
+    others: pl.DataFrame  # of a known identity, with other content
+    repeated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +57,34 @@ async def store_batch(connection: Connection, decoded: Decoded, context: BatchCo
         raise Fenced
     await batches.add_gaps(connection, context.topic, _gaps(decoded, context))
     await batches.add_dead_letters(connection, context.topic, decoded.undecodable)
-    sources = await context.dictionary.number_sources(connection, {event.source for event in decoded.events})
-    sorted_events = await _sort_out(connection, decoded.events, sources)
-    conflicts = await batches.add_conflicts(connection, [_conflict_row(event, sources) for event in sorted_events.others])
-    if sorted_events.new:
-        await _store_new(connection, sorted_events.new, sources, context)
-    dead = len(decoded.undecodable)
-    figures = Figures(
-        accepted=len(decoded.events) + dead,
-        stored=len(sorted_events.new),
-        repeated=sorted_events.repeated + len(sorted_events.others) - conflicts,
-        conflicts=conflicts,
-        dead=dead,
-    )
+    found, conflicts = None, 0
+    if decoded.events.height:
+        numbers = await context.dictionary.number_sources(connection, decoded.events["source"].unique().to_list())
+        events = decoded.events.with_columns(pl.col("source").replace_strict(numbers, return_dtype=pl.Int32).alias("source_no"))
+        found = await _sort_out(connection, events)
+        conflicts = await batches.add_conflicts(connection, found.others)
+        if found.new.height:
+            await _store_new(connection, found.new, decoded.readings, context)
+    figures = _figures(decoded, found, conflicts)
     await batches.count(connection, context.topic, min(decoded.progress), figures)
     return figures
+
+
+def _figures(decoded: Decoded, found: Sorted | None, conflicts: int) -> Figures:
+    dead = len(decoded.undecodable)
+    if found is None:
+        return Figures(dead, 0, 0, 0, dead)
+    repeated = found.repeated + found.others.height - conflicts
+    return Figures(decoded.events.height + dead, found.new.height, repeated, conflicts, dead)
 
 
 def _moves(decoded: Decoded, context: BatchContext) -> list[Move]:
     return [
         Move(
             partition,
-            decoded.first_offsets[partition],
+            progress.first_offset,
             progress.next_offset,
-            latest_watermark(progress, context.watermark_delay),
+            None if progress.latest is None else progress.latest - context.watermark_delay,
             max(progress.heartbeats, default=None),
         )
         for partition, progress in sorted(decoded.progress.items())
@@ -100,119 +99,64 @@ def _gaps(decoded: Decoded, context: BatchContext) -> list[tuple[int, datetime, 
     ]
 
 
-async def _sort_out(connection: Connection, events: Sequence[Event], sources: Mapping[str, int]) -> Sorted:
+async def _sort_out(connection: Connection, events: pl.DataFrame) -> Sorted:
     """Count each identity once: the first of the log wins, an equal one is a repeat, another content a conflict."""
-    first: dict[tuple[int, str], Event] = {}
-    for event in events:
-        first.setdefault((sources[event.source], event.id), event)
-    identities = [Identity(key[0], key[1], event.time, bytes.fromhex(event.fingerprint)) for key, event in first.items()]
-    new = await batches.add_identities(connection, identities) if identities else set()
-    known = [key for key in first if key not in new]
-    standing = await batches.find_fingerprints(connection, known) if known else {}
-    standing |= await batches.find_old_events(connection, [(*key, first[key].time, first[key].subject) for key in new])
-    found = Sorted()
-    for event in events:
-        key = (sources[event.source], event.id)
-        if first[key] is event and key not in standing:
-            found.new.append(event)
-        elif event.fingerprint == (standing[key].hex() if key in standing else first[key].fingerprint):
-            found.repeated += 1
-        else:
-            found.others.append(event)
-    return found
+    first = events.unique(["source_no", "id"], keep="first", maintain_order=True)
+    standing = await batches.add_identities(connection, first)
+    if not standing and first.height == events.height:
+        return Sorted(events, events.clear(), 0)
+    winners = dict(zip(first.select("source_no", "id").iter_rows(), first.select("n", "fingerprint").iter_rows(), strict=True))
+    new: list[bool] = []
+    others: list[bool] = []
+    for n, source_no, key, content in events.select("n", "source_no", "id", "fingerprint").iter_rows():
+        winner, winning_content = winners[source_no, key]
+        known = standing.get((source_no, key))
+        new.append(known is None and winner == n)
+        others.append(not new[-1] and content != (known or winning_content))
+    return Sorted(events.filter(new), events.filter(others), len(new) - sum(new) - sum(others))
 
 
-async def _store_new(connection: Connection, new: Sequence[Event], sources: Mapping[str, int], context: BatchContext) -> None:
-    await batches.add_events(connection, (_event_row(event, sources) for event in new))
-    await batches.add_personal(
-        connection, [(sources[e.source], e.id, e.time, str(e.personal, "utf-8")) for e in new if e.personal is not None]
+async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.DataFrame, context: BatchContext) -> None:
+    await batches.add_events(connection, new)
+    await batches.add_personal(connection, new)
+    mine = with_events(readings, new)
+    frame = minutes(mine)
+    parents, numbers = await _number(connection, context.dictionary, [Series(*row) for row in frame.select(SERIES).iter_rows()])
+    await batches.add_minutes(connection, frame, numbers, parents)
+    starts = frame["minute"].to_list()
+    for parent, start in await _store_pairs(connection, mine, context.dictionary):
+        parents.append(parent)
+        starts.append(micros_of(start))
+    await batches.put_assets(connection, _assets(new))
+    await batches.add_dirty(connection, dirty_rows(parents, starts, context.zone))
+
+
+async def _number(connection: Connection, dictionary: Dictionary, series: Sequence[Series]) -> tuple[list[int], list[int]]:
+    """The numbers of the areas' series and of the series themselves."""
+    distinct = set(series)
+    numbers = await dictionary.number_series(connection, distinct | {one.of_area for one in distinct})
+    return [numbers[one.of_area] for one in series], [numbers[one] for one in series]
+
+
+async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, datetime]]:
+    """Readings that need a partner; the (area series, minute) that changed."""
+    touched = await batches.add_pairs(connection, [(*row[:3], moment_of(int(str(row[3]))), *row[4:]) for row in paired(readings)])
+    parents, numbers = await _number(
+        connection, dictionary, [Series(metric, area, subject) for metric, subject, area, _ in touched]
     )
-    numbers = await context.dictionary.number_series(connection, _wanted_series(new))
-    frame = minutes(new, numbers)
-    await batches.add_minutes(connection, _minute_columns(frame))
-    touched = set(frame.select("parent", "minute").iter_rows())
-    touched |= await _store_pairs(connection, new, context.dictionary)
-    await batches.put_assets(connection, _asset_rows(new))
-    await batches.add_dirty(connection, sorted(dirty_of(touched, context.zone)))
+    return await batches.derive_pairs(
+        connection, [(*row, number, parent) for row, number, parent in zip(touched, numbers, parents, strict=True)]
+    )
 
 
-def _wanted_series(events: Sequence[Event]) -> set[Series]:
-    wanted = {series_of(event, reading.metric) for event in events for reading in event.readings if not is_paired(event, reading)}
-    return wanted | {series.of_area for series in wanted}
-
-
-async def _store_pairs(connection: Connection, new: Sequence[Event], dictionary: Dictionary) -> set[tuple[int, int]]:
-    touched = await batches.add_pairs(connection, paired_readings(new))
-    mine = {Series(metric, area, subject) for metric, subject, area, _ in touched}
-    numbers = await dictionary.number_series(connection, mine | {series.of_area for series in mine})
-    rows = [
-        (metric, subject, area, start, numbers[Series(metric, area, subject)], numbers[Series(metric, area)])
-        for metric, subject, area, start in touched
-    ]
-    return {(parent, micros_of(start)) for parent, start in await batches.derive_pairs(connection, rows)}
-
-
-def _minute_columns(frame: pl.DataFrame) -> list[list[object]]:
-    def text(name: str) -> list[object]:
-        return frame[name].cast(pl.String).to_list()
-
-    return [
-        frame["series"].to_list(),
-        [moment_of(minute) for minute in frame["minute"]],
-        frame["parent"].to_list(),
-        frame["count"].to_list(),
-        text("sum"),
-        frame["min"].to_list(),
-        frame["max"].to_list(),
-        frame["latest"].to_list(),
-        text("part"),
-        text("weight"),
-        frame["subjects"].to_list(),
-    ]
-
-
-def _event_row(event: Event, sources: Mapping[str, int]) -> tuple[object, ...]:
+def _assets(new: pl.DataFrame) -> pl.DataFrame:
+    """The latest event of each asset and type in the batch, with the key that orders it."""
+    at = pl.col("at").cast(pl.String).str.zfill(16)
     return (
-        event.time,
-        sources[event.source],
-        event.id,
-        event.type,
-        event.subject,
-        event.area,
-        event.given_area,
-        str(event.data, "utf-8"),
-        None if event.extensions is None else str(event.extensions, "utf-8"),
-        event.flags,
-        bytes.fromhex(event.fingerprint),
-        event.accepted_at,
-    )
-
-
-def _conflict_row(event: Event, sources: Mapping[str, int]) -> tuple[object, ...]:
-    return (
-        sources[event.source],
-        event.id,
-        bytes.fromhex(event.fingerprint),
-        event.time,
-        event.type,
-        event.subject,
-        event.area,
-        str(event.data, "utf-8"),
-        event.accepted_at,
-    )
-
-
-def _asset_rows(events: Sequence[Event]) -> list[tuple[object, ...]]:
-    """The latest event of each asset and type in the batch."""
-    latest: dict[tuple[str, str], tuple[str, Event]] = {}
-    for event in events:
-        kind = EVENT_TYPES.get(event.type)
-        if event.subject is None or kind is None or not kind.sensor:
-            continue
-        order = f"{micros_of(event.time):016d}\x01{event_key(event)}"
-        if (event.subject, event.type) not in latest or latest[event.subject, event.type][0] < order:
-            latest[event.subject, event.type] = (order, event)
-    return [
-        (subject, kind, event.area, event.time, order, str(event.data, "utf-8"))
-        for (subject, kind), (order, event) in latest.items()
-    ]
+        new.filter(pl.col("subject").is_not_null() & pl.col("type").is_in(_SENSOR_TYPES))
+        .sort("order")
+        .unique(["subject", "type"], keep="last")
+        .select(
+            "subject", "type", "area", "at", pl.concat_str(at, "source", "id", separator="\x01").alias("latest"), "data"
+        )
+    )  # fmt: skip

@@ -1,16 +1,18 @@
-"""Records of the topic to events, one call a batch. Called by aggregate.worker. Pure: no clock, no I/O.
+"""Records of the topic to columns, a batch at a time. Called by aggregate.worker, in a thread. Pure: no clock, no I/O.
 
 What cannot be decoded is returned with its reason, not raised: one bad record never stops a good one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+import polars as pl
 
+from citybrain.aggregate.columns import MAX_MICROS, event_columns, moments
 from citybrain.bus.port import Batch
 from citybrain_schemas.topics import HEARTBEAT_TYPE
 
@@ -32,11 +34,11 @@ class Event(msgspec.Struct):
     id: str
     source: str
     type: str
-    time: datetime
+    time: str
     area: str
     data: msgspec.Raw
     fingerprint: str
-    accepted_at: datetime
+    accepted_at: str
     readings: list[Reading]
     subject: str | None = None
     given_area: str | None = None
@@ -59,105 +61,99 @@ class Undecodable(NamedTuple):
 class Progress(NamedTuple):
     """What a partition's records say of time: the latest event or heartbeat, and the heartbeats in order."""
 
+    first_offset: int
     next_offset: int
     latest: datetime | None
     heartbeats: tuple[datetime, ...]
 
 
 class Decoded(NamedTuple):
-    """A batch of batches, in the order of the log."""
+    """What a fetch returned, in the order of the log. `events` and `readings` are the columns of aggregate.columns."""
 
-    events: list[Event]
+    events: pl.DataFrame
+    readings: pl.DataFrame
     undecodable: list[Undecodable]
     progress: dict[int, Progress]
-    first_offsets: dict[int, int]
     records: int
 
 
 class _Beat(msgspec.Struct):
-    accepted_at: datetime
+    accepted_at: str
+
+
+class _Read(NamedTuple):
+    events: list[Event]
+    beats: list[datetime]
+    bad: list[Undecodable]
 
 
 _events = msgspec.json.Decoder(list[Event])
 _event = msgspec.json.Decoder(Event)
 _beat = msgspec.json.Decoder(_Beat)
-_MAX_MICROS = 10**15
 
 
 def decode(batches: Sequence[Batch]) -> Decoded:
-    """Decode what a fetch returned."""
-    decoded = Decoded([], [], {}, {}, sum(len(batch.values) for batch in batches))
-    for batch in batches:
-        decoded.first_offsets.setdefault(batch.partition, batch.first_offset)
-        before = decoded.progress.get(batch.partition, Progress(0, None, ()))
-        events, beats, bad = _decode_batch(batch)
-        decoded.events.extend(events)
-        decoded.undecodable.extend(bad)
-        latest = max(
-            (moment for moment in (before.latest, *beats, *(min(e.time, e.accepted_at) for e in events)) if moment is not None),
-            default=None,
+    """Decode what a fetch returned: a batch by one call, record by record only where that fails."""
+    read = [_one_by_one(batch) if HEARTBEAT_TYPE in batch.types else _at_once(batch) for batch in batches]
+    columns = event_columns([one.events for one in read])
+    if columns.events["at"].null_count() or columns.events["accepted"].null_count():
+        read = [_one_by_one(batch) for batch in batches]
+        columns = event_columns([one.events for one in read])
+    latest = dict(columns.events.group_by("batch").agg(pl.min_horizontal("at", "accepted").max()).iter_rows())
+    progress: dict[int, Progress] = {}
+    for n, (batch, one) in enumerate(zip(batches, read, strict=True)):
+        before = progress.get(batch.partition, Progress(batch.first_offset, 0, None, ()))
+        times = [*moments([latest[n]] if n in latest else []), *one.beats, *([before.latest] if before.latest else [])]
+        progress[batch.partition] = Progress(
+            before.first_offset, batch.next_offset, max(times, default=None), (*before.heartbeats, *one.beats)
         )
-        decoded.progress[batch.partition] = Progress(batch.next_offset, latest, (*before.heartbeats, *beats))
-    return decoded
+    bad = [letter for one in read for letter in one.bad]
+    return Decoded(columns.events, columns.readings, bad, progress, sum(len(batch.values) for batch in batches))
 
 
-def _decode_batch(batch: Batch) -> tuple[list[Event], list[datetime], list[Undecodable]]:
-    """All events of one batch by one call; record by record only where that fails."""
-    if HEARTBEAT_TYPE not in batch.types:
+def _at_once(batch: Batch) -> _Read:
+    try:
+        events = _events.decode(b"[" + b",".join(batch.values) + b"]")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _one_by_one(batch)
+    if len(events) != len(batch.values) or not all(_is_sound(event) for event in events):
+        return _one_by_one(batch)
+    return _Read(events, [], [])
+
+
+def _one_by_one(batch: Batch) -> _Read:
+    found = _Read([], [], [])
+    for n, value in enumerate(batch.values):
         try:
-            events = _events.decode(b"[" + b",".join(batch.values) + b"]")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
-        else:
-            if len(events) == len(batch.values) and all(map(_sound, events)):
-                return events, [], []
-    return _one_by_one(batch)
-
-
-def _one_by_one(batch: Batch) -> tuple[list[Event], list[datetime], list[Undecodable]]:
-    events: list[Event] = []
-    beats: list[datetime] = []
-    bad: list[Undecodable] = []
-    for offset, key, kind, value in _rows(batch):
-        try:
-            if kind == HEARTBEAT_TYPE:
-                beats.append(_aware(_beat.decode(value).accepted_at))
+            if batch.types[n] == HEARTBEAT_TYPE:
+                found.beats.append(_moment(_beat.decode(value).accepted_at))
             else:
-                events.append(_checked(_event.decode(value)))
+                found.events.append(_checked(_event.decode(value)))
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-            bad.append(Undecodable(batch.partition, offset, key, kind, value, f"{type(error).__name__}: {error}"[:500]))
-    return events, beats, bad
+            reason = f"{type(error).__name__}: {error}"[:500]
+            found.bad.append(Undecodable(batch.partition, batch.first_offset + n, batch.keys[n], batch.types[n], value, reason))
+    return found
 
 
-def _rows(batch: Batch) -> Iterator[tuple[int, bytes, str, bytes]]:
-    for n, (key, kind, value) in enumerate(zip(batch.keys, batch.types, batch.values, strict=True)):
-        yield batch.first_offset + n, key, kind, value
+def _is_sound(event: Event) -> bool:
+    return len(event.fingerprint) == 32 and _within(event.readings)
 
 
-def _sound(event: Event) -> bool:
-    return (
-        event.time.tzinfo is not None
-        and event.accepted_at.tzinfo is not None
-        and len(event.fingerprint) == 32
-        and all(-_MAX_MICROS <= reading.micros <= _MAX_MICROS for reading in event.readings)
-    )
+def _within(readings: Iterable[Reading]) -> bool:
+    return all(-MAX_MICROS <= reading.micros <= MAX_MICROS for reading in readings)
 
 
 def _checked(event: Event) -> Event:
-    _aware(event.time)
-    _aware(event.accepted_at)
+    _moment(event.time)
+    _moment(event.accepted_at)
     bytes.fromhex(event.fingerprint)
-    if not _sound(event):
+    if not _is_sound(event):
         raise ValueError("a fingerprint of 16 bytes and readings within range are needed")
     return event
 
 
-def _aware(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("a time without an offset")
-    return moment
-
-
-def latest_watermark(progress: Progress, delay: timedelta) -> datetime | None:
-    """The watermark that a batch's records give their partition: max of min(event time, accepted_at), less the delay."""
-    return None if progress.latest is None else progress.latest - delay
+def _moment(text: str) -> datetime:
+    """The one form of times on the topic: UTC with six decimals."""
+    if len(text) != 27 or text[-1] != "Z":
+        raise ValueError(f"{text[:40]!r} is no time of the form 2026-11-23T00:15:02.000000Z")
+    return datetime.fromisoformat(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from citybrain.aggregate.rollup import finer_step
 from citybrain.aggregate.windows import hour_start
@@ -24,7 +25,7 @@ async def differences(connection: Connection, city: City) -> AsyncIterator[Diffe
             return
         through = await verify.final_through(connection)
         days = day_bounds(found[0], found[1], city.settings.zone)
-        for begin, end in zip(days, days[1:], strict=False):
+        for begin, end in pairwise(days):
             for one in await _of_day(connection, begin, end, through):
                 yield one
 

@@ -1,4 +1,4 @@
-"""Readings to the minutes of assets, and what those minutes make dirty. Called by aggregate.worker. Pure: columns in, out.
+"""Readings to the minutes of assets, and what those minutes make dirty. Called by aggregate.batch. Pure: columns in, out.
 
 A reading belongs to the series of (metric, area, subject), or of (metric, area, source) when the event has no subject. Its
 minute is [start, start + 1 min) in UTC by event time. Nothing is late here: an old reading just has an old minute.
@@ -6,167 +6,94 @@ minute is [start, start + 1 min) in UTC by event time. Nothing is late here: an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from citybrain.aggregate.decode import Event, Reading
-from citybrain.city.local_time import day_start, next_day_start
-from citybrain.store.dictionary import Series
+from citybrain.city.local_time import day_starts_us, next_day_start
 
-_MINUTE_MICROS = 60_000_000
-_QUARTER = timedelta(minutes=15)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PAIR_ROLES = frozenset({"register", "direct", "started", "ended"})
+MINUTE, HOUR = 60_000_000, 3_600_000_000
+SERIES = ("metric", "area", "subject", "source")
+PAIR_ROLES = ("register", "direct", "started", "ended")
+_SEPARATOR = "\x01"  # sorts before every character that an attribute may hold
 
 
-class PairedReading(NamedTuple):
-    """A reading that means something only beside its predecessor in the chain."""
-
-    metric: str
-    subject: str
-    chain: str
-    time: datetime
-    key: str
-    area: str
-    role: str
-    micros: int
+def with_events(readings: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Readings of these events with what is needed of them, in the order of (time, source, id)."""
+    wanted = events.select("n", "order", "at", "area", "subject", "id", pl.col("source").alias("by"))
+    return readings.join(wanted, on="n", how="inner").sort("order")
 
 
-class Dirty(NamedTuple):
-    """A row that rollup has to make again: of an area and, for hours and days, of the assets in it."""
-
-    step: str
-    start: datetime
-    series: int
-
-
-def micros_of(moment: datetime) -> int:
-    """Microseconds since 1970; exact for every datetime."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def moment_of(micros: int) -> datetime:
-    """The other way round."""
-    return EPOCH + timedelta(microseconds=micros)
-
-
-def event_key(event: Event) -> str:
-    """Orders events of one moment: source, then id, bytewise (no attribute holds a control character)."""
-    return f"{event.source}\x01{event.id}"
-
-
-def series_of(event: Event, metric: str) -> Series:
-    """The series that a reading of an event feeds."""
-    if event.subject is not None:
-        return Series(metric, event.area, event.subject)
-    return Series(metric, event.area, None, event.source)
-
-
-def is_paired(event: Event, reading: Reading) -> bool:
+def is_paired() -> pl.Expr:
     """Whether a reading needs its partner. Without a subject there is nothing to pair it with."""
-    return reading.role in PAIR_ROLES and event.subject is not None
+    return pl.col("role").is_in(PAIR_ROLES) & pl.col("subject").is_not_null()
 
 
-def paired_readings(events: Iterable[Event]) -> list[PairedReading]:
-    """Those readings of events that need a partner."""
-    return [
-        PairedReading(
-            reading.metric, event.subject, _chain(reading), event.time, event_key(event), event.area, reading.role, reading.micros
-        )
-        for event in events
-        for reading in event.readings
-        if event.subject is not None and reading.role is not None and is_paired(event, reading)
-    ]
-
-
-def _chain(reading: Reading) -> str:
-    return f"session:{reading.chain}" if reading.role in {"started", "ended"} else str(reading.role)
-
-
-def minutes(events: Sequence[Event], numbers: Mapping[Series, int]) -> pl.DataFrame:
-    """One row for each series and minute, with minutes in µs and exact sums (Int128)."""
-    series: list[int] = []
-    parent: list[int] = []
-    micros: list[int] = []
-    values: list[int] = []
-    latest: list[str] = []
-    part: list[int | None] = []
-    weight: list[int | None] = []
-    subjects: list[int] = []
-    for event in events:
-        at = micros_of(event.time)
-        prefix = f"{at:016d}\x01{event.source}\x01{event.id}\x01"
-        for reading in event.readings:
-            if is_paired(event, reading):
-                continue
-            mine = series_of(event, reading.metric)
-            series.append(numbers[mine])
-            parent.append(numbers[mine.of_area])
-            micros.append(at)
-            values.append(reading.micros)
-            latest.append(f"{prefix}{reading.micros}")
-            part.append(reading.numerator_micros)
-            weight.append(reading.weight_micros)
-            subjects.append(0 if event.subject is None else 1)
-    frame = pl.DataFrame(
-        {
-            "series": series, "parent": parent, "at": micros, "value": values, "latest": latest, "part": part, "weight": weight,
-            "subjects": subjects,
-        },
-        schema={
-            "series": pl.Int64, "parent": pl.Int64, "at": pl.Int64, "value": pl.Int64, "latest": pl.String, "part": pl.Int64,
-            "weight": pl.Int64, "subjects": pl.Int32,
-        },
-    )  # fmt: skip
-    return _grouped(frame)
-
-
-def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
-    value = pl.col("value")
-    return frame.group_by("series", (pl.col("at") // _MINUTE_MICROS * _MINUTE_MICROS).alias("minute")).agg(
-        pl.col("parent").first(),
-        pl.len().cast(pl.Int64).alias("count"),
-        value.cast(pl.Int128).sum().alias("sum"),
-        value.min().alias("min"),
-        value.max().alias("max"),
-        pl.col("latest").max(),
-        _sum_or_none("part"),
-        _sum_or_none("weight"),
-        pl.col("subjects").first(),
+def paired(readings: pl.DataFrame) -> list[tuple[object, ...]]:
+    """Readings that need a partner: metric, subject, chain, at (µs), key, area, role, micros."""
+    session = pl.col("role").is_in(["started", "ended"])
+    chain = pl.when(session).then(pl.concat_str(pl.lit("session:"), pl.col("chain").fill_null(""))).otherwise(pl.col("role"))
+    return (
+        readings.filter(is_paired())
+        .select("metric", "subject", chain.alias("chain"), "at", event_key().alias("key"), "area", "role", "micros")
+        .rows()
     )
+
+
+def event_key() -> pl.Expr:
+    """Orders events of one moment: source, then id, bytewise."""
+    return pl.concat_str("by", pl.lit(_SEPARATOR), "id")
+
+
+def minutes(readings: pl.DataFrame) -> pl.DataFrame:
+    """A row for each series and minute; minutes in µs; sum, part and weight exact, as text."""
+    source = pl.when(pl.col("subject").is_null()).then(pl.col("by"))
+    value = pl.col("micros")
+    grouped = (
+        readings.filter(~is_paired().fill_null(value=False))
+        .with_columns(source.alias("source"), (pl.col("at") // MINUTE * MINUTE).alias("minute"))
+        .group_by(*SERIES, "minute")
+        .agg(
+            pl.len().cast(pl.Int64).alias("count"),
+            value.cast(pl.Int128).sum().alias("sum"),
+            value.min().alias("min"),
+            value.max().alias("max"),
+            latest().last().alias("latest"),
+            _sum_or_none("numerator").alias("part"),
+            _sum_or_none("weight").alias("weight"),
+        )
+    )
+    return grouped.with_columns(
+        pl.col("sum", "part", "weight").cast(pl.String), pl.col("subject").is_not_null().cast(pl.Int32).alias("subjects")
+    )
+
+
+def latest() -> pl.Expr:
+    """The column `latest` of windows: sorts by (time, source, id) and ends in the value."""
+    at = pl.col("at").cast(pl.String).str.zfill(16)
+    return pl.concat_str(at, pl.lit(_SEPARATOR), event_key(), pl.lit(_SEPARATOR), pl.col("micros").cast(pl.String))
 
 
 def _sum_or_none(name: str) -> pl.Expr:
     """Exact sum; null where there is nothing to add (a metric without numerators)."""
     column = pl.col(name)
-    return pl.when(column.count() > 0).then(column.cast(pl.Int128).sum()).alias(name)
+    return pl.when(column.count() > 0).then(column.cast(pl.Int128).sum())
 
 
-def dirty_of(touched: Iterable[tuple[int, int]], zone: ZoneInfo) -> set[Dirty]:
-    """The rows above touched minutes, given as (area series, minute in µs): its minute, hour and local day."""
-    found: set[Dirty] = set()
-    for parent, minute in set(touched):
-        start = moment_of(minute)
-        found.add(Dirty("1m", start, parent))
-        found.add(Dirty("1h", hour_start(start), parent))
-        found.add(Dirty("1d", _day_start(minute // 900_000_000, zone), parent))
-    return found
+def dirty_rows(parents: Sequence[int], starts: Sequence[int], zone: ZoneInfo) -> pl.DataFrame:
+    """The rows above touched minutes, each once: step, start (µs) and series, for the minute, its hour and its local day."""
+    touched = pl.DataFrame({"series": parents, "start": starts}, schema={"series": pl.Int32, "start": pl.Int64}).unique()
+    hours = touched.with_columns(pl.col("start") // HOUR * HOUR).unique()
+    days = touched.with_columns(pl.Series("start", day_starts_us(touched["start"].to_numpy(), zone))).unique()
+    steps = zip(("1m", "1h", "1d"), (touched, hours, days), strict=True)
+    return pl.concat([rows.select(pl.lit(step).alias("step"), "start", "series") for step, rows in steps])
 
 
 def hour_start(at: datetime) -> datetime:
     """Hours are whole UTC hours."""
     return at.replace(minute=0, second=0, microsecond=0)
-
-
-@lru_cache(maxsize=65_536)
-def _day_start(quarter: int, zone: ZoneInfo) -> datetime:
-    """The local day that holds a quarter of an hour (offsets of zones change at quarters at the finest)."""
-    return day_start(EPOCH + quarter * _QUARTER, zone)
 
 
 def end_of(step: str, start: datetime, zone: ZoneInfo) -> datetime:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
+from citybrain.aggregate.columns import moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit
-from citybrain.aggregate.windows import hour_start
+from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus
 from citybrain.city import City
 from citybrain.errors import CitybrainError
@@ -169,4 +170,5 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
 
 def _months(decoded: Decoded) -> set[tuple[int, int]]:
     """The monthly partitions that a batch writes to."""
-    return {month_of(moment) for moment in {hour_start(event.time) for event in decoded.events}}
+    hours = (decoded.events["at"] // HOUR * HOUR).unique()
+    return {month_of(moment_of(hour)) for hour in hours}

@@ -5,9 +5,12 @@ Every method works on the connection it is given, inside the caller's transactio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from io import BytesIO
 from typing import Any, NamedTuple
+
+import polars as pl
 
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
@@ -37,15 +40,6 @@ class Move(NamedTuple):
     next_offset: int
     watermark: datetime | None
     heartbeat: datetime | None
-
-
-class Identity(NamedTuple):
-    """The identity of an event with its content."""
-
-    source_no: int
-    id: str
-    time: datetime
-    fingerprint: bytes
 
 
 class Figures(NamedTuple):
@@ -87,56 +81,64 @@ async def add_dead_letters(connection: Connection, topic: str, letters: Sequence
         await connection.execute(_SQL["add_dead_letters"], ROLE, topic, *_columns(letters))
 
 
-async def add_identities(connection: Connection, identities: Sequence[Identity]) -> set[tuple[int, str]]:
-    """Put identities down; the (source number, id) of those that are new."""
-    rows = await connection.fetch(_SQL["add_identities"], *_columns(identities))
-    return {(row["source_no"], row["id"]) for row in rows}
+async def add_identities(connection: Connection, first: pl.DataFrame) -> dict[tuple[int, str], str]:
+    """Put identities down; of those that were known already, the content that stands (hex)."""
+    columns = [first[name].to_list() for name in ("source_no", "id", "at", "fingerprint")]
+    tag = await connection.execute(_SQL["add_identities"], *columns)
+    standing: dict[tuple[int, str], str] = {}
+    if int(tag.rpartition(" ")[2]) < first.height:
+        rows = await connection.fetch(_SQL["find_identities"], *columns[:2])
+        standing = {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
+    horizon: datetime | None = await connection.fetchval(_SQL["forgotten_before"])
+    if horizon is not None:
+        standing |= await _old_events(connection, first, horizon)
+    return standing
 
 
-async def find_fingerprints(connection: Connection, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], bytes]:
-    """The content that stands for known identities."""
-    rows = await connection.fetch(_SQL["find_identities"], *_columns(keys))
-    return {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
-
-
-async def find_old_events(
-    connection: Connection, keys: Sequence[tuple[int, str, datetime, str | None]]
-) -> dict[tuple[int, str], bytes]:
-    """Stored events of (source number, id, time, subject) whose identities may have been forgotten."""
-    horizon = await connection.fetchval(_SQL["forgotten_before"])
-    old = [key for key in keys if horizon is not None and key[2] < horizon]
-    if not old:
+async def _old_events(connection: Connection, first: pl.DataFrame, horizon: datetime) -> dict[tuple[int, str], str]:
+    """Stored events of the same key (time, source, id) whose identities may have been forgotten."""
+    old = first.filter(pl.col("at") < int(horizon.timestamp() * 1_000_000))
+    if not old.height:
         return {}
-    rows = await connection.fetch(_SQL["find_old_events"], *_columns(old))
-    return {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
+    columns = [old[name].to_list() for name in ("source_no", "id", "at", "subject")]
+    return {
+        (row["source_no"], row["id"]): row["fingerprint"] for row in await connection.fetch(_SQL["find_old_events"], *columns)
+    }
 
 
-async def add_events(connection: Connection, rows: Iterable[Sequence[object]]) -> None:
-    """COPY new events in the order of `_EVENT_COLUMNS`."""
-    await connection.copy_records_to_table("event", records=rows, columns=_EVENT_COLUMNS)
+async def add_events(connection: Connection, new: pl.DataFrame) -> None:
+    """COPY new events: columns that Polars writes as text, without an object an event."""
+    rows = new.select(*_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at")
+    await _copy(connection, "event", rows)
 
 
-async def add_personal(connection: Connection, rows: Sequence[Sequence[object]]) -> None:
-    """Keep personal fields apart: (source number, id, time, data)."""
-    if rows:
-        await connection.copy_records_to_table("event_personal", records=rows, columns=("source_no", "id", "time", "data"))
+async def add_personal(connection: Connection, new: pl.DataFrame) -> None:
+    """Keep personal fields apart."""
+    rows = new.filter(pl.col("personal").is_not_null()).select("source_no", "id", "time", pl.col("personal").alias("data"))
+    if rows.height:
+        await _copy(connection, "event_personal", rows)
 
 
-async def add_conflicts(connection: Connection, rows: Sequence[Sequence[object]]) -> int:
+async def add_conflicts(connection: Connection, others: pl.DataFrame) -> int:
     """Keep other content under known identities; how many were not there yet."""
-    return len(await connection.fetch(_SQL["add_conflicts"], *_columns(rows))) if rows else 0
+    if not others.height:
+        return 0
+    names = ("source_no", "id", "fingerprint", "at", "type", "subject", "area", "data", "accepted")
+    return len(await connection.fetch(_SQL["add_conflicts"], *(others[name].to_list() for name in names)))
 
 
-async def add_minutes(connection: Connection, columns: Sequence[Sequence[Any]]) -> None:
-    """Add readings to minutes: series, start, parent, count, sum, min, max, latest, part, weight, subjects (sums as text)."""
-    if columns[0]:
-        await connection.execute(_SQL["add_minutes"], *columns)
+async def add_minutes(connection: Connection, frame: pl.DataFrame, series: list[int], parents: list[int]) -> None:
+    """Add readings to minutes; `frame` is that of aggregate.windows, the numbers are of its rows."""
+    if frame.height:
+        names = ("count", "sum", "min", "max", "latest", "part", "weight", "subjects")
+        columns = [frame[name].to_list() for name in names]
+        await connection.execute(_SQL["add_minutes"], series, frame["minute"].to_list(), parents, *columns)
 
 
-async def put_assets(connection: Connection, rows: Sequence[Sequence[object]]) -> None:
-    """Latest states: subject, type, area, time, latest, data."""
-    if rows:
-        await connection.execute(_SQL["put_assets"], *_columns(rows))
+async def put_assets(connection: Connection, assets: pl.DataFrame) -> None:
+    """Latest states: subject, type, area, at, latest, data."""
+    if assets.height:
+        await connection.execute(_SQL["put_assets"], *(assets[name].to_list() for name in assets.columns))
 
 
 async def add_pairs(connection: Connection, rows: Sequence[Sequence[object]]) -> list[tuple[str, str, str, datetime]]:
@@ -153,9 +155,16 @@ async def derive_pairs(connection: Connection, rows: Sequence[Sequence[object]])
     return [tuple(row) for row in await connection.fetch(_PAIRS["derive"], *_columns(rows))] if rows else []
 
 
-async def add_dirty(connection: Connection, rows: Iterable[Sequence[object]]) -> None:
-    """Tell rollup what to make again: step, start, series."""
-    await connection.copy_records_to_table("dirty", records=rows, columns=("step", "start", "series"))
+async def add_dirty(connection: Connection, rows: pl.DataFrame) -> None:
+    """Tell rollup what to make again: step, start (µs), series."""
+    if rows.height:
+        await _copy(connection, "dirty", rows.with_columns(pl.from_epoch("start", time_unit="us")))
+
+
+async def _copy(connection: Connection, table: str, rows: pl.DataFrame) -> None:
+    """COPY columns as CSV, which Polars writes outside of Python's lock. Null is nothing, an empty text is quoted."""
+    text = BytesIO(rows.write_csv(include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").encode())
+    await connection.copy_to_table(table, source=text, columns=rows.columns, format="csv")
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -42,18 +42,19 @@ select $1, $2, * from unnest($3::smallint[], $4::bigint[], $5::bytea[], $6::text
 on conflict do nothing
 
 -- name: add_identities
--- Identities in key order; what comes back is new.
+-- Identities in key order.
 insert into event_identity (source_no, id, time, fingerprint, seen)
-select i.*, now() from unnest($1::integer[], $2::text[], $3::timestamptz[], $4::bytea[]) as i (source_no, id, time, fingerprint)
- order by source_no, id collate "C"
+select i.source_no, i.id, timestamptz 'epoch' + i.at * interval '1 microsecond', decode(i.fingerprint, 'hex'), now()
+  from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as i (source_no, id, at, fingerprint)
+ order by i.source_no, i.id collate "C"
 on conflict do nothing
-returning source_no, id
 
 -- name: find_identities
--- The content that stands for known identities.
-select i.source_no, i.id, i.fingerprint
+-- Those of the batch that an earlier transaction has put down, with the content that stands.
+select i.source_no, i.id, encode(i.fingerprint, 'hex') as fingerprint
   from event_identity i
   join unnest($1::integer[], $2::text[]) as n (source_no, id) on n.source_no = i.source_no and n.id = i.id
+ where i.xmin <> pg_current_xact_id()::xid
 
 -- name: forgotten_before
 -- Identities of events older than this may have been forgotten.
@@ -61,16 +62,17 @@ select forgotten_before from identity_horizon
 
 -- name: find_old_events
 -- Events of the same key (time, source, id) whose identities were forgotten.
-select e.source_no, e.id, e.fingerprint
-  from unnest($1::integer[], $2::text[], $3::timestamptz[], $4::text[]) as n (source_no, id, time, subject)
-  join event e on e.time = n.time and e.subject is not distinct from n.subject and e.source_no = n.source_no and e.id = n.id
+select e.source_no, e.id, encode(e.fingerprint, 'hex') as fingerprint
+  from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as n (source_no, id, at, subject)
+  join event e on e.time = timestamptz 'epoch' + n.at * interval '1 microsecond' and e.subject is not distinct from n.subject and e.source_no = n.source_no and e.id = n.id
 
 -- name: add_conflicts
 -- Other content under a known identity, once for each content; what comes back is new.
 insert into event_conflict (source_no, id, fingerprint, time, type, subject, area, data, accepted_at)
-select c.source_no, c.id, c.fingerprint, c.time, c.type, c.subject, c.area, c.data::json, c.accepted_at
-  from unnest($1::integer[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
-              $9::timestamptz[]) as c (source_no, id, fingerprint, time, type, subject, area, data, accepted_at)
+select c.source_no, c.id, decode(c.fingerprint, 'hex'), timestamptz 'epoch' + c.at * interval '1 microsecond', c.type,
+       c.subject, c.area, c.data::json, timestamptz 'epoch' + c.accepted * interval '1 microsecond'
+  from unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+              $9::bigint[]) as c (source_no, id, fingerprint, at, type, subject, area, data, accepted)
  order by source_no, id collate "C", fingerprint
 on conflict do nothing
 returning 1
@@ -78,9 +80,9 @@ returning 1
 -- name: add_minutes
 -- Add readings to the minutes of assets.
 insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)
-select f.series, f.start, f.parent, true, f.count, f.sum::numeric, f.min, f.max, f.latest, f.part::numeric, f.weight::numeric,
+select f.series, timestamptz 'epoch' + f.start * interval '1 microsecond', f.parent, true, f.count, f.sum::numeric, f.min, f.max, f.latest, f.part::numeric, f.weight::numeric,
        f.subjects
-  from unnest($1::integer[], $2::timestamptz[], $3::integer[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+  from unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
               $9::text[], $10::text[], $11::integer[])
        as f (series, start, parent, count, sum, min, max, latest, part, weight, subjects)
  order by f.start, f.series
@@ -92,9 +94,9 @@ on conflict (start, series) do update
 -- name: put_assets
 -- The latest state of assets: the greatest (time, source, id) wins, whatever the order of arrival.
 insert into asset_state as a (subject, type, area, time, latest, data)
-select f.subject, f.type, f.area, f.time, f.latest, f.data::json
-  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-       as f (subject, type, area, time, latest, data)
+select f.subject, f.type, f.area, timestamptz 'epoch' + f.at * interval '1 microsecond', f.latest, f.data::json
+  from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+       as f (subject, type, area, at, latest, data)
  order by f.subject collate "C", f.type collate "C"
 on conflict (subject, type) do update
    set area = excluded.area, time = excluded.time, latest = excluded.latest, data = excluded.data

@@ -1,16 +1,18 @@
 -- name: add
 -- Readings that need a partner; what comes back is new.
 insert into paired_reading (metric, subject, chain, time, key, area, role, micros)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::bigint[])
-           as f (metric, subject, chain, time, key, area, role, micros)
- order by metric collate "C", subject collate "C", chain collate "C", time, key collate "C"
+select f.metric, f.subject, f.chain, timestamptz 'epoch' + f.at * interval '1 microsecond', f.key, f.area, f.role, f.micros
+  from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+       as f (metric, subject, chain, at, key, area, role, micros)
+ order by f.metric collate "C", f.subject collate "C", f.chain collate "C", f.at, f.key collate "C"
 on conflict do nothing
 
 -- name: touched
 -- The minutes that new readings change: their own, and that of the next reading of each chain.
 select distinct t.metric, t.subject, t.area, date_trunc('minute', t.time) as start
-  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-         as f (metric, subject, chain, time, key, area)
+  from (select metric, subject, chain, timestamptz 'epoch' + at * interval '1 microsecond' as time, key, area
+          from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+                 as u (metric, subject, chain, at, key, area)) f
  cross join lateral (
        select f.metric, f.subject, f.area, f.time
        union all

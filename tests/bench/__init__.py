@@ -1,0 +1,1 @@
+"""Measurements, each as a ratio to a yardstick in the same run. `make bench`; nothing here is a timed test."""
