@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -26,9 +29,8 @@ from citybrain.api.params import (
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, page_reply
 from citybrain.api.silent_windows import find_silences
-from citybrain.city import City, RosterLine
+from citybrain.city import City, Roster, RosterLine
 from citybrain.store import asset_reads, window_reads
-from citybrain.store.asset_reads import AssetState
 from citybrain.store.pool import Connection
 from citybrain.store.window_reads import EARLIEST
 from citybrain.web import Problem
@@ -108,31 +110,33 @@ class _Listing:
 
     async def page(self, after: Key, kind: str | None, silent: bool | None, limit: int) -> list[dict[str, Any]]:
         """At most `limit` assets that follow a position."""
-        rostered = self._rostered(kind)
         found: list[dict[str, Any]] = []
-        while len(found) < limit:
-            states = await asset_reads.page(self.connection, after, self.below, kind, CHUNK)
-            until = (states[-1].subject, states[-1].type) if len(states) == CHUNK else None
-            mute = [line for line in rostered if _key(line) > after and (until is None or _key(line) <= until)]
-            spoke = await asset_reads.known(self.connection, {_key(line) for line in mute}) if mute else set()
-            never = {_key(line): line for line in mute if _key(line) not in spoke}
-            merged = sorted([*(self._spoken(state) for state in states), *map(self._never, never.values())], key=_order)
-            found += [item for item in merged if silent in {None, item["silent"]}]
-            if until is None:
-                break
+        until: Key | None = after
+        while until is not None and len(found) < limit:
             after = until
+            states = await asset_reads.page(self.connection, after, self.below, kind, CHUNK)
+            rostered = self._rostered(after, kind)
+            ends = [(one[-1].subject, one[-1].type) for one in (states, rostered) if len(one) == CHUNK]
+            until = min(ends, default=None)
+            near = {_key(line): line for line in rostered if until is None or _key(line) <= until}
+            spoke = await asset_reads.known(self.connection, near)
+            items = [self._spoken(state) for state in states if until is None or (state.subject, state.type) <= until]
+            items += [self._never(line) for key, line in near.items() if key not in spoke]
+            found += sorted((item for item in items if silent in {None, item["silent"]}), key=_order)
         return found[:limit]
 
-    def _rostered(self, kind: str | None) -> list[RosterLine]:
-        """The roster's lines of now."""
-        at = self.watermark or self.now
-        return [
+    def _rostered(self, after: Key, kind: str | None) -> list[RosterLine]:
+        """The roster's next lines, of those that are valid now."""
+        at, lines = self.watermark or self.now, _in_order(self.city.roster)
+        following = (lines[n] for n in range(bisect_right(lines, after, key=_key), len(lines)))
+        wanted = (
             line
-            for line in self.city.roster.lines
+            for line in following
             if line.validity.holds(at) and kind in {None, line.type} and (self.below is None or line.area in self.below)
-        ]
+        )
+        return list(islice(wanted, CHUNK))
 
-    def _spoken(self, state: AssetState) -> dict[str, Any]:
+    def _spoken(self, state: asset_reads.AssetState) -> dict[str, Any]:
         line = _line_at(self.city.roster.lines_of(state.subject), state.type, self.watermark or self.now)
         every = None if line is None else line.every
         silent = every is not None and self.watermark is not None and self.watermark - state.time > every * LONGEST_PAUSE
@@ -142,6 +146,11 @@ class _Listing:
     def _never(self, line: RosterLine) -> dict[str, Any]:
         form = {"subject": line.subject, "type": line.type, "area": line.area, "last_seen": None}
         return form | {"silent": line.every is not None, "data": None} | _facts(line)
+
+
+@lru_cache(maxsize=2)
+def _in_order(roster: Roster) -> list[RosterLine]:
+    return sorted(roster.lines, key=_key)
 
 
 def _key(line: RosterLine) -> Key:

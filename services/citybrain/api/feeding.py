@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,10 @@ from citybrain.api.figures import plain
 from citybrain.api.hierarchy import Hierarchy
 from citybrain.api.intervals import Interval, intersect
 from citybrain.city import City, RosterLine
+from citybrain.city.validity import EARLIEST, LATEST
 from citybrain_schemas.events import EVENT_TYPES
+
+ALWAYS = [(EARLIEST, LATEST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def feeders(lines: Iterable[RosterLine], reported: Collection[str], hierarchy: H
         if line.area not in below:
             below[line.area] = hierarchy.times_below(line.area, area)
         valid = (line.validity.begin, line.validity.end)
-        found.append(Feeder(line, tuple(intersect([valid], below[line.area]))))
+        found.append(Feeder(line, (valid,) if below[line.area] == ALWAYS else tuple(intersect([valid], below[line.area]))))
     return found
 
 
@@ -66,17 +69,18 @@ class Expected:
                 begins[feeder.line.every].append(begin)
                 ends[feeder.line.every].append(end)
         self._edges = [(every, sorted(begins[every]), sorted(ends[every])) for every in sorted(begins)]
-        self._texts: dict[tuple[timedelta, tuple[int, ...]], str] = {}
+        self._changes = sorted({at for _, begin, end in self._edges for at in (*begin, *end)})
+        self._texts: dict[tuple[timedelta, int], str] = {}
 
     def text(self, start: datetime, end: datetime) -> str:
         """A JSON number, or null where nothing is due twice."""
-        counts = tuple(bisect_right(begins, start) - bisect_right(ends, start) for _, begins, ends in self._edges)
-        key = (end - start, counts)
+        key = (end - start, bisect_right(self._changes, start))
         if key not in self._texts:
-            self._texts[key] = self._text(*key)
+            counts = [bisect_right(begins, start) - bisect_right(ends, start) for _, begins, ends in self._edges]
+            self._texts[key] = self._text(end - start, counts)
         return self._texts[key]
 
-    def _text(self, length: timedelta, counts: tuple[int, ...]) -> str:
+    def _text(self, length: timedelta, counts: Sequence[int]) -> str:
         due = [
             Fraction(count * (length // timedelta(microseconds=1)), every // timedelta(microseconds=1))
             for count, (every, _, _) in zip(counts, self._edges, strict=True)

@@ -21,9 +21,10 @@ def half_even(numerator: int, denominator: int) -> int:
 
 def plain(micros: int) -> str:
     """Millionths as a JSON number: no exponent, no zeros at the end."""
+    if micros % MICRO == 0:
+        return str(micros // MICRO)
     whole, rest = divmod(abs(micros), MICRO)
-    text = f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole)
-    return f"-{text}" if micros < 0 else text
+    return f"{'-' if micros < 0 else ''}{whole}.{rest:06d}".rstrip("0")
 
 
 def last_micros(latest: str) -> int:

@@ -8,7 +8,7 @@ clock is the minimum watermark: it stands still when we do, so our own downtime 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -54,14 +54,13 @@ class Hole(NamedTuple):
 def dues(lines: Iterable[RosterLine]) -> list[Due]:
     """The stretches of roster lines that say how often; adjoining ones of one asset with the same `every` are one."""
     found: list[Due] = []
-    ordered = sorted((line for line in lines if line.every), key=lambda line: (line.subject, line.type, line.validity.begin))
-    for line in ordered:
-        assert line.every is not None  # noqa: S101 - filtered above
+    for line in sorted(lines, key=lambda line: (line.subject, line.type, line.validity.begin)):
+        if line.every is None:
+            continue
         fresh = Due(line.subject, line.type, line.every, line.valid_from, line.valid_to)
         last = found[-1] if found else None
-        same = last and (last.subject, last.type, last.every) == (fresh.subject, fresh.type, fresh.every)
-        if last is not None and same and last.end is not None and last.end == fresh.begin:
-            found[-1] = Due(last.subject, last.type, last.every, last.begin, fresh.end)
+        if last is not None and last.end is not None and replace(last, begin=last.end, end=fresh.end) == fresh:
+            found[-1] = replace(last, end=fresh.end)
         else:
             found.append(fresh)
     return found

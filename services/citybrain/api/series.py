@@ -6,6 +6,7 @@ snapshot. Windows in holes are shown with count 0 and nulls, other empty ones ar
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,7 +62,8 @@ async def read_series(connection: Connection, city: City, question: Question, me
     silent = await silent_starts(connection, feeding, empty, question.step, standing.watermark)
     mode, leaf = metric.mode if metric else 0, question.subject is not None
     points = _Points(question.step, Expected(feeding), standing.watermark, mode, leaf)
-    return _page(points, rows, silent, question.limit, None if horizon == question.end else horizon)
+    further = None if horizon == question.end else horizon
+    return await asyncio.to_thread(_page, points, rows, silent, question.limit, further)
 
 
 @dataclass(frozen=True, slots=True)

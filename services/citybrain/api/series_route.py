@@ -19,7 +19,7 @@ from citybrain.store import window_reads
 from citybrain.web import Problem
 from citybrain_schemas.metrics import METRICS
 
-DEFAULT_POINTS, MAX_POINTS = 10_000, 50_000
+MAX_POINTS = 10_000
 
 
 class Point(BaseModel):
@@ -62,7 +62,7 @@ def add_series(router: APIRouter, parts: ApiParts) -> None:
         end: Annotated[Instant, Query(alias="to", description="windows that start before")],
         step: StepName,
         subject: Annotated[Text | None, Query(description="one asset in place of the area")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = DEFAULT_POINTS,
+        limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
         cursor: Cursor = None,
     ) -> Response:
         city = parts.city()

@@ -41,7 +41,7 @@ async def _spoken(
 ) -> list[Interval]:
     """The starts at which one of these assets counts and is not silent over the window."""
     wanted = dues(feeder.line for feeder in feeding)
-    found = await find_silences(connection, wanted, (span[0], step.after(span[1])))
+    found = await find_silences(connection, wanted, (span[0], step.after(step.floor(span[1]))))
     silent: defaultdict[tuple[str, str], list[Interval]] = defaultdict(list)
     for due in wanted:
         windows = (window_starts(hole, step, watermark) for hole in holes(found[due.subject, due.type], due, watermark))

@@ -52,7 +52,7 @@ async def _windows(connection: Connection, city: City) -> AsyncIterator[tuple[st
         async for window in dump_reads.stored_windows(connection, step.name, bound):
             yield step.name, window
         if last is not None and last >= bound:
-            async for window in _open(connection, city, step, (bound, step.after(last)), through):
+            async for window in _open(connection, city, step, (bound, step.after(step.floor(last))), through):
                 yield step.name, window
 
 

@@ -37,15 +37,13 @@ class Step:
         return at - (at - _EPOCH) % LENGTHS[self.name]
 
     def after(self, start: datetime) -> datetime:
-        """The end of the window that starts here (or holds the instant): where the next one starts."""
-        if self.name == "1d":
-            return next_day_start(start, self.zone)
-        return self.floor(start) + LENGTHS[self.name]
+        """The end of the window that starts here: where the next one starts."""
+        return next_day_start(start, self.zone) if self.name == "1d" else start + LENGTHS[self.name]
 
     def ceiling(self, at: datetime) -> datetime:
         """The first start at or after the instant."""
         start = self.floor(at)
-        return start if start == at else self.after(start)
+        return at if start == at else self.after(start)
 
     def starts(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The starts in [begin, end)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,13 +113,35 @@ async def reporting(connection: Connection, metric: str, subjects: Sequence[str]
 
 
 async def stored(connection: Connection, step: str, scope: Scope, span: tuple[datetime, datetime], limit: int) -> list[Window]:
-    """Stored windows that start in the span, the earliest first."""
+    """Stored windows that start in the span, the earliest first; those of several series (an asset seen in several areas)
+    are added up."""
+    series, rows_limit = list(scope.series), limit * len(scope.series)
     if step == "1m":
-        query = _SQL["stored_1m"]
-        rows = await connection.fetch(query, list(scope.parents), list(scope.series), *span, limit)
+        rows = await connection.fetch(_SQL["stored_1m"], list(scope.parents), series, *span, rows_limit)
     else:
-        rows = await connection.fetch(_SQL["stored_longer"].format(table=_TABLES[step]), list(scope.series), *span, limit)
-    return [_window(row) for row in rows]
+        rows = await connection.fetch(_SQL["stored_longer"].format(table=_TABLES[step]), series, *span, rows_limit)
+    windows = [_window(row) for row in rows]
+    return windows if len(series) == 1 else _added_up(windows)[:limit]
+
+
+def _added_up(windows: Iterable[Window]) -> list[Window]:
+    """Windows of one asset with equal starts as one; they come in order."""
+    found: list[Window] = []
+    for one in windows:
+        if found and found[-1].start == one.start:
+            last = found[-1]
+            found[-1] = one._replace(
+                count=last.count + one.count,
+                sum=last.sum + one.sum,
+                min=min(last.min, one.min),
+                max=max(last.max, one.max),
+                latest=max(last.latest, one.latest),
+                subjects=last.subjects + one.subjects,
+                revision=last.revision + one.revision,
+            )
+        else:
+            found.append(one)
+    return found
 
 
 async def made_up(connection: Connection, scope: Scope, span: OpenSpan, limit: int) -> list[Window]:
@@ -140,16 +162,6 @@ async def made_up(connection: Connection, scope: Scope, span: OpenSpan, limit: i
 
 
 def _window(row: asyncpg.Record) -> Window:
-    part, weight = row["part"], row["weight"]
-    return Window(
-        row["start"],
-        row["count"],
-        int(row["sum"]),
-        row["min"],
-        row["max"],
-        row["latest"],
-        None if part is None else int(part),
-        None if weight is None else int(weight),
-        row["subjects"] or 0,
-        row["revision"],
-    )
+    start, count, total, least, most, latest, part, weight, subjects, revision = row
+    part, weight = part and int(part), weight and int(weight)
+    return Window(start, count, int(total), least, most, latest, part, weight, subjects, revision)
