@@ -140,7 +140,7 @@ async def _number(connection: Connection, dictionary: Dictionary, series: Sequen
 
 async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, datetime]]:
     """Readings that need a partner; the (area series, minute) that changed."""
-    touched = await batches.add_pairs(connection, [(*row[:3], moment_of(int(str(row[3]))), *row[4:]) for row in paired(readings)])
+    touched = await batches.add_pairs(connection, paired(readings))
     parents, numbers = await _number(
         connection, dictionary, [Series(metric, area, subject) for metric, subject, area, _ in touched]
     )
