@@ -9,7 +9,7 @@ import click
 from citybrain.commands.city import city
 from citybrain.commands.dead import dead
 from citybrain.commands.keys import keys
-from citybrain.commands.play import replay
+from citybrain.commands.play import replay, simulate
 from citybrain.commands.schemas import schemas
 from citybrain.commands.serve import aggregate, api, ingest, migrate, up
 from citybrain.commands.state import state
@@ -22,7 +22,7 @@ def cli() -> None:
     """The brain of a city: events in, exact metrics by place out."""
 
 
-for _command in (up, ingest, aggregate, api, migrate, city, replay, state, dead, keys, schemas):
+for _command in (up, ingest, aggregate, api, migrate, city, replay, simulate, state, dead, keys, schemas):
     cli.add_command(_command)
 
 

@@ -166,7 +166,7 @@ async def _status(session: aiohttp.ClientSession, city: City) -> dict[str, Any]:
         return found
 
 
-async def _until(session: aiohttp.ClientSession, city: City, holds: Any) -> float:  # noqa: ANN401
+async def _until(session: aiohttp.ClientSession, city: City, holds: Any) -> float:
     while not holds(await _status(session, city)):
         await asyncio.sleep(0.02)
     return time.monotonic()

@@ -223,11 +223,11 @@ async def test_a_shifted_file_begins_now_and_its_clock_runs_as_fast_as_told(tmp_
     assert city.kept[2]["data"] == events[2]["data"]
 
 
-async def test_a_shift_by_a_length_moves_times_and_keeps_ids(tmp_path: Path) -> None:
+async def test_a_shift_by_a_length_moves_times_and_marks_ids(tmp_path: Path) -> None:
     file = written(tmp_path / "events.ndjson", [event(n) for n in range(3)])
     async with stub_city() as city:
         await run(city, file, shift=timedelta(days=-2))
-    assert [one["id"] for one in city.kept] == ["e0", "e1", "e2"]
+    assert [one["id"] for one in city.kept] == ["e0~-172800s", "e1~-172800s", "e2~-172800s"]
     assert datetime.fromisoformat(city.kept[1]["time"]) == BEGIN + timedelta(days=-2, seconds=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ from citybrain.commands.running import quiet_settings, run
 from citybrain.replay.run import ReplayOptions
 from citybrain.replay.run import replay as replay_file
 from citybrain.replay.timing import parse_shift
+from citybrain.simulate.run import SimulateOptions
+from citybrain.simulate.run import simulate as simulate_city
 
 _to = click.option("--to", default="http://127.0.0.1:8000", show_default=True, help="The city's address.")
 _key = click.option("--key", help="A key that may post; without it CITYBRAIN_ADMIN_KEY is used.")
@@ -52,3 +55,28 @@ def replay(
     )
     report = run(replay_file(options, console=Console(stderr=True)))
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.text())
+
+
+@click.command()
+@click.option("--areas", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many unit grids take part.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Events a second.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="How long.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    default=Path("simulate-truth.ndjson"),
+    show_default=True,
+    help="Where to tell the faults.",
+)
+@click.option("--begin", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Live then, posted without waiting; without it, now.")
+@_to
+@_key
+def simulate(
+    areas: int, rate: float, minutes: float, seed: int, truth: Path, begin: datetime | None, to: str, key: str | None
+) -> None:
+    """Post a believable city: daily rhythm, faults (told in the truth file), late and repeated posts."""
+    options = SimulateOptions(
+        areas=areas, rate=rate, minutes=minutes, seed=seed, to=to, key=_key_or_admin(key), truth=truth, begin=begin
+    )
+    click.echo(run(simulate_city(options, console=Console(stderr=True))).text())

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from citybrain.aggregate.verify import differences
+from citybrain.api.state import dump as dump_lines
 from citybrain.commands.running import data_option, database, plain, quiet_settings, run
 from citybrain.profiles import current_city
 from citybrain.store.verify import pending
@@ -23,8 +24,6 @@ def state() -> None:
 def dump(data: Path | None) -> None:
     """Print the canonical state, one JSON line a row: equal sets of events give equal bytes."""
     settings = quiet_settings()
-
-    from citybrain.api.state import dump as dump_lines
 
     async def work() -> None:
         async with database(data, settings) as pool:

@@ -1,7 +1,7 @@
 """When a record is posted and which time it then carries. Called by run. Pure: `now` is an argument.
 
 no shift            times stay; `speed` N posts N seconds of the file's time in one second, without it as fast as it goes
-shift of a length   times move by it, ids stay: the same shift posts the same events, another shift other content
+shift of a length   times move by it, ids get a suffix made of it: the same shift posts the same events, another one others
 shift now           the first event of the file is now, and the file's clock runs `speed` times as fast (1 when not given):
                     posted time = now + (time - first) / speed. An event is posted at the time it carries, so none lies in
                     the future. Ids get a suffix made of that now, so that each run is a set of events of its own
@@ -73,18 +73,21 @@ class Timing:
         event: dict[str, Any] = (
             record.event if isinstance(record.event, dict) else msgspec.json.decode(record.event, type=dict[str, msgspec.Raw])
         )
-        if isinstance(self._shift, timedelta):
+        moved, suffix = self._moved(record, record.time, self._shift)
+        identity = _text(event.get("id"))
+        changed: dict[str, Any] = {"time": utc_text(moved)} | ({} if identity is None else {"id": f"{identity}~{suffix}"})
+        return _encoder.encode({**event, **changed})
+
+    def _moved(self, record: Record, time: datetime, shift: timedelta | Literal["now"]) -> tuple[datetime, str]:
+        """The time that a record is posted with, and what tells its id from that of the unshifted one."""
+        if isinstance(shift, timedelta):
             try:
-                return _encoder.encode({**event, "time": utc_text(record.time + self._shift)})
+                return time + shift, f"{shift.total_seconds():+.0f}s"
             except OverflowError:
                 raise ReplayError(f"line {record.line}: its time leaves the calendar when shifted") from None
         if self.anchor is None or self._speed is None:
             raise AssertionError("due() comes before body()")
-        changed: dict[str, Any] = {"time": utc_text(self._at_speed(record, self.anchor, self._speed))}
-        identity = _text(event.get("id"))
-        if identity is not None:
-            changed["id"] = f"{identity}~{self.anchor.now:%Y%m%dT%H%M%S%f}"
-        return _encoder.encode({**event, **changed})
+        return self._at_speed(record, self.anchor, self._speed), f"{self.anchor.now:%Y%m%dT%H%M%S%f}"
 
     def _at_speed(self, record: Record, anchor: Anchor, speed: float) -> datetime:
         at = record.time or anchor.first
