@@ -56,7 +56,8 @@ class Pipeline:
 
     async def figures(self) -> tuple[int, ...]:
         row = await self.pool.fetchrow(
-            "select sum(accepted), sum(stored), sum(repeated), sum(conflicts), sum(dead) from bus_position where role = 'aggregate'"
+            "select sum(accepted), sum(stored), sum(repeated), sum(conflicts), sum(dead) from bus_position"
+            " where role = 'aggregate'"
         )
         assert row is not None
         return tuple(int(value) for value in row)

@@ -140,7 +140,8 @@ def application(process: Process, roles: tuple[str, ...]) -> FastAPI:
     described: list[Described] = []
     routers: list[APIRouter] = []
     if "ingest" in roles:
-        parts = IngestParts(process.bus, process.city, process.access, process.metrics, process.clock, process.readiness.is_draining)
+        draining = process.readiness.is_draining
+        parts = IngestParts(process.bus, process.city, process.access, process.metrics, process.clock, draining)
         described.append(create_ingest(parts))
     if "api" in roles:
         routers.append(
@@ -183,11 +184,11 @@ async def _serve(
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:
-    await process.readiness.wait()
+    await process.readiness.beating.wait()
     _log.info("ready", extra={"url": listener.url})
 
 
 async def _demo(options: UpOptions, key: str, folder: Path, readiness: serving.Readiness) -> None:
-    await readiness.wait()
+    await readiness.beating.wait()
     if options.demo is not None:
         await options.demo(f"http://{options.host}:{options.port}", key, folder)

@@ -95,11 +95,6 @@ class Readiness:
             return "no heartbeat is on the bus yet"
         return None if self.database else "the database does not answer"
 
-    async def wait(self) -> None:
-        """Until ready for the first time."""
-        while self.why_not() is not None:
-            await asyncio.sleep(0.05)
-
     async def watch(self, pool: Pool) -> None:
         """Ask the database now and then, until cancelled."""
         while True:

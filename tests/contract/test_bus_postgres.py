@@ -116,7 +116,8 @@ async def test_trimming_keeps_what_a_reader_has_not_read(database: str, bus: Pos
     assert await bus.trim(TOPIC, later) == 0, "nobody has read anything"
     connection = await asyncpg.connect(database)
     await connection.execute(
-        "insert into bus_position (role, topic, partition, next_offset) select 'reader', $1, partition, least(next_offset, 20) from bus_partition",
+        "insert into bus_position (role, topic, partition, next_offset)"
+        " select 'reader', $1, partition, least(next_offset, 20) from bus_partition",
         TOPIC,
     )
     await connection.close()

@@ -39,7 +39,8 @@ def list_letters(data: Path | None, as_json: bool, requeued_too: bool, limit: in
 
 def _line(row: dict[str, Any]) -> str:
     where = f"{row['topic']}/{row['partition']}@{row['record_offset']}"
-    return f"{row['dead_letter_no']:>6}  {plain(row['seen'])}  {row['role']}  {where}  {row['type']}  {row['bytes']} B  {row['reason']}"
+    what = f"{row['role']}  {where}  {row['type']}  {row['bytes']} B"
+    return f"{row['dead_letter_no']:>6}  {plain(row['seen'])}  {what}  {row['reason']}"
 
 
 @dead.command()
