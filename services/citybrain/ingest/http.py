@@ -18,8 +18,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from citybrain.access import Access, Principal
-from citybrain.bus.port import Bus, BusFull, BusUnavailable, Record
+from citybrain.bus.port import Bus, BusFull, Record
 from citybrain.city import City
+from citybrain.errors import CitybrainError
 from citybrain.ingest import binary
 from citybrain.ingest.decide import Circumstances, decide
 from citybrain.ingest.lines import Lines
@@ -31,6 +32,7 @@ from citybrain.ingest.units import warm_up
 from citybrain.telemetry import Metrics
 from citybrain.web import Described, Problem, problem_response
 from citybrain.web.body import Body, discard
+from citybrain.web.problem import problem_of
 from citybrain_schemas.errors import ItemError, RejectCode
 from citybrain_schemas.topics import EVENTS_TOPIC
 
@@ -70,17 +72,22 @@ class PostEvents:
         self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one post. Problems of the whole post are raised; `web` turns them into answers."""
+        """Answer one post."""
         headers = dict(scope["headers"])
         try:
             response = await self._post(scope, receive, headers)
-        except Problem as problem:
-            if headers.get(b"expect", b"").lower() == b"100-continue":
-                problem.headers["Connection"] = "close"  # such a client may keep the body that was refused to itself
-            response = problem_response(problem)
+        except (Problem, CitybrainError) as error:
+            response = self._refusal(error if isinstance(error, Problem) else problem_of(error), headers)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
+
+    def _refusal(self, problem: Problem, headers: dict[bytes, bytes]) -> Response:
+        if problem.status in (429, 503):
+            self._parts.metrics.ingest_pressure.labels(str(problem.status)).inc()
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            problem.headers["Connection"] = "close"  # such a client may keep the body that was refused to itself
+        return problem_response(problem)
 
     async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Response:
         principal = await self._admit(headers, receive)
@@ -94,8 +101,6 @@ class PostEvents:
                 await self._lines(body, around, tally)
             else:
                 await self._whole(form, body, scope["headers"], (around, tally))
-        except (BusFull, BusUnavailable) as error:
-            raise self._pressure(error) from error
         finally:
             self._count(tally, body)
         return tally.answer()
@@ -106,11 +111,6 @@ class PostEvents:
             raise Problem(503, "this process is stopping; post again", {"Retry-After": "2", "Connection": "close"})
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         return (await self._parts.access.authenticate(authorization)).must_post()
-
-    def _pressure(self, error: BusFull | BusUnavailable) -> Problem:
-        status, retry_after_s = (429, 1) if isinstance(error, BusFull) else (503, 2)
-        self._parts.metrics.ingest_pressure.labels(str(status)).inc()
-        return Problem(status, str(error), {"Retry-After": str(retry_after_s)})
 
     def _count(self, tally: Tally, body: Body) -> None:
         metrics = self._parts.metrics
@@ -139,7 +139,7 @@ class PostEvents:
 
     def _hold(self, size_bytes: int) -> None:
         if self._held_bytes + size_bytes > MAX_HELD_BYTES:
-            raise self._pressure(BusFull("too many large posts at once: try again in a second"))
+            raise BusFull("too many large posts at once: try again in a second")
         self._held_bytes += size_bytes
 
     async def _append(self, records: list[Record], tally: Tally) -> None:

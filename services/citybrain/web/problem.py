@@ -4,13 +4,15 @@
 |----------------------------|--------|
 | Problem                    | its own |
 | Unauthenticated, Forbidden | 401 with WWW-Authenticate, 403 |
-| retryable CitybrainError   | 503 with Retry-After |
+| BusFull                    | 429 with Retry-After |
+| other retryable errors     | 503 with Retry-After |
 | what FastAPI refuses       | 400 (body not JSON), 404, 405, 422 |
 | everything else            | 500, logged by the server with its traceback |
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,11 +23,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from citybrain.bus.port import BusFull
 from citybrain.errors import CitybrainError, Forbidden, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+FULL_RETRY_AFTER_S = 1
 _MAX_DETAIL_CHARS = 1000
+_OUR_FAULT = "something went wrong on our side; it is in our log"
+_log = logging.getLogger(__name__)
 
 
 class Problem(Exception):
@@ -59,10 +65,13 @@ def problem_of(error: CitybrainError) -> Problem:
             return Problem(401, str(error), {"WWW-Authenticate": "Bearer"})
         case Forbidden():
             return Problem(403, str(error))
+        case BusFull():
+            return Problem(429, str(error), {"Retry-After": str(FULL_RETRY_AFTER_S)})
         case _ if error.retryable:
             return Problem(503, str(error), {"Retry-After": str(RETRY_AFTER_S)})
-        case _:
-            return Problem(500, str(error))
+        case _:  # nothing that a caller can mend should come here
+            _log.error("unexpected_error", exc_info=error)
+            return Problem(500, _OUR_FAULT)
 
 
 def install(app: FastAPI) -> None:
@@ -101,4 +110,4 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
 
 async def _on_anything_else(_: Request, __: Exception) -> Response:
     # The server closes the connection after an error that it had to log.
-    return problem_response(Problem(500, "something went wrong on our side; it is in our log", {"Connection": "close"}))
+    return problem_response(Problem(500, _OUR_FAULT, {"Connection": "close"}))
