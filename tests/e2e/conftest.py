@@ -1,0 +1,26 @@
+"""Cities for the end-to-end tests: one that nobody restarts, and as many of their own as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import write_profile
+
+from city import City
+
+
+@pytest.fixture(scope="session")
+def shared_city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """A city for tests that neither restart it nor count on being alone in it."""
+    root = tmp_path_factory.mktemp("shared")
+    with City(root, write_profile(root / "city")) as city:
+        yield city
+
+
+@pytest.fixture
+def own_city(tmp_path: Path) -> Iterator[City]:
+    """A city that the test may kill."""
+    with City(tmp_path, write_profile(tmp_path / "city")) as city:
+        yield city
