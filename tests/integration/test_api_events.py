@@ -92,7 +92,7 @@ async def test_events_come_newest_first_by_any_filter_each_exactly_once(database
             assert _ids(await city.every("/v1/events", limit=11, **query)) == _ids(filter(wanted, whole)), query  # type: ignore[arg-type]
 
 
-def _ids(rows: Any) -> list[str]:  # noqa: ANN401 - rows as posted or as read
+def _ids(rows: Any) -> list[str]:
     return [row["id"] for row in rows]
 
 

@@ -34,7 +34,7 @@ def last_micros(latest: str) -> int:
 
 def average(window: Window) -> int:
     """`avg` over the readings, in millionths."""
-    return half_even(window.sum, window.count)
+    return half_even(window.sum, window.readings)
 
 
 def value_micros(window: Window, mode: int, *, leaf: bool) -> int | None:

@@ -158,7 +158,7 @@ class _Points:
     def full(self, row: Window) -> str:
         value = value_micros(row, self.mode, leaf=self.leaf)
         return (
-            f'{{"start":"{iso(row.start)}","count":{row.count},"sum":{plain(row.sum)},"min":{plain(row.min)},'
+            f'{{"start":"{iso(row.start)}","count":{row.readings},"sum":{plain(row.sum)},"min":{plain(row.min)},'
             f'"max":{plain(row.max)},"avg":{plain(average(row))},"last":{plain(last_micros(row.latest))},'
             f'"value":{"null" if value is None else plain(value)},"subjects":{row.subjects},'
             f'{self._rest(row.start)},"revision":{row.revision}}}'

@@ -99,7 +99,7 @@ class _Above:
 def _together(one: DumpedWindow, other: DumpedWindow) -> DumpedWindow:
     parts = (one.part or 0, other.part or 0)
     return one._replace(
-        count=one.count + other.count,
+        readings=one.readings + other.readings,
         sum=one.sum + other.sum,
         min=min(one.min, other.min),
         max=max(one.max, other.max),
@@ -128,10 +128,10 @@ def asset_line(asset: DumpedAsset) -> str:
 
 def window_line(step: str, row: DumpedWindow) -> str:
     """A window of an asset or an area."""
-    window = Window(row.start, row.count, row.sum, row.min, row.max, row.latest, row.part, row.weight, row.subjects, 0)
+    window = Window(row.start, row.readings, row.sum, row.min, row.max, row.latest, row.part, row.weight, row.subjects, 0)
     value = value_micros(window, row.mode, leaf=row.leaf)
     fields: dict[str, object] = {"table": "metric_window", "step": step, "start": format_time(row.start), "metric": row.metric}
-    fields |= {"area": row.area, "subject": row.subject, "source": row.source, "count": row.count, "subjects": row.subjects}
+    fields |= {"area": row.area, "subject": row.subject, "source": row.source, "count": row.readings, "subjects": row.subjects}
     return (
         f'{_json(fields)[:-1]},"sum":{plain(row.sum)},"min":{plain(row.min)},"max":{plain(row.max)},'
         f'"last":{plain(last_micros(row.latest))},"value":{"null" if value is None else plain(value)}}}'

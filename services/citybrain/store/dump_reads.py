@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import asyncpg
+
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
@@ -27,7 +29,7 @@ class DumpedWindow(NamedTuple):
     subject: str | None
     source: str | None
     mode: int
-    count: int
+    readings: int
     sum: int
     min: int
     max: int
@@ -84,7 +86,7 @@ async def stored_windows(connection: Connection, step: str, before: datetime) ->
     """Every stored window that starts before a moment, in no order."""
     query = _WINDOWS["every_stored"].format(table=_TABLES[step])
     async for row in connection.cursor(query, before, prefetch=_PREFETCH):
-        yield _window(tuple(row))
+        yield _window(row)
 
 
 async def open_leaves(
@@ -94,11 +96,11 @@ async def open_leaves(
     starts = None if days is None else list(days)
     arguments = (begin, hours_until, starts, from_hours)
     async for row in connection.cursor(_WINDOWS["every_open_leaf"], *arguments, prefetch=_PREFETCH):
-        yield _window(tuple(row))
+        yield _window(row)
 
 
-def _window(row: tuple[object, ...]) -> DumpedWindow:
-    window = DumpedWindow(*row)  # type: ignore[arg-type] - the columns of the two queries
+def _window(row: asyncpg.Record) -> DumpedWindow:
+    window = DumpedWindow(*row)
     part, weight = window.part, window.weight
     return window._replace(
         sum=int(window.sum), part=None if part is None else int(part), weight=None if weight is None else int(weight)

@@ -36,7 +36,7 @@ class Window(NamedTuple):
     """A window with readings. Values are millionths; `part` and `weight` are millionths of these."""
 
     start: datetime
-    count: int
+    readings: int
     sum: int
     min: int
     max: int
@@ -131,7 +131,7 @@ def _added_up(windows: Iterable[Window]) -> list[Window]:
         if found and found[-1].start == one.start:
             last = found[-1]
             found[-1] = one._replace(
-                count=last.count + one.count,
+                readings=last.readings + one.readings,
                 sum=last.sum + one.sum,
                 min=min(last.min, one.min),
                 max=max(last.max, one.max),

@@ -18,7 +18,7 @@ T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def window(**more: int | None) -> Window:
-    figures = {"count": 1, "sum": 0, "min": 0, "max": 0, "part": None, "weight": None, "subjects": 1, "revision": 0} | more
+    figures = {"readings": 1, "sum": 0, "min": 0, "max": 0, "part": None, "weight": None, "subjects": 1, "revision": 0} | more
     return Window(start=T0, latest="0\x01s\x01i\x010", **figures)  # type: ignore[arg-type]
 
 
@@ -36,8 +36,8 @@ def test_numbers_are_exact_without_exponent_or_trailing_zeros(micros: int) -> No
 
 
 def test_the_value_of_an_area_is_what_its_subjects_combine_to() -> None:
-    assert value_micros(window(count=4, sum=10), 0, leaf=True) == 10
-    assert value_micros(window(count=4, sum=10), 1, leaf=True) == average(window(count=4, sum=10)) == 2
+    assert value_micros(window(readings=4, sum=10), 0, leaf=True) == 10
+    assert value_micros(window(readings=4, sum=10), 1, leaf=True) == average(window(readings=4, sum=10)) == 2
     assert value_micros(window(part=2_500_000), 1, leaf=False) == 2
     assert value_micros(window(part=3_500_000), 3, leaf=False) == 4
     assert value_micros(window(part=10_000_000, subjects=4), 2, leaf=False) == 2
