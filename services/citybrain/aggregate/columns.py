@@ -39,8 +39,8 @@ def event_columns(batches: Sequence[Sequence[Event]]) -> Columns:
     events = [event for batch in batches for event in batch]
     columns: dict[str, list[object]] = {name: [getattr(event, name) for event in events] for name in _TEXTS}
     columns["data"] = [str(event.data, "utf-8") for event in events]
-    columns["personal"] = [None if event.personal is None else str(event.personal, "utf-8") for event in events]
-    columns["extensions"] = [None if event.extensions is None else str(event.extensions, "utf-8") for event in events]
+    columns["personal"] = [str(event.personal, "utf-8") or None for event in events]
+    columns["extensions"] = [str(event.extensions, "utf-8") or None for event in events]
     columns["flags"] = [None if event.flags is None else "{" + ",".join(event.flags) + "}" for event in events]
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(
         pl.Series("batch", [n for n, batch in enumerate(batches) for _ in batch], dtype=pl.UInt32),

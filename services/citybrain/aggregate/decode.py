@@ -28,6 +28,9 @@ class Reading(msgspec.Struct, gc=False):
     role: str | None = None
 
 
+_NOTHING = msgspec.Raw(b"")
+
+
 class Event(msgspec.Struct):
     """A record of `citybrain_schemas.topics.AcceptedEvent`; JSON parts stay the bytes that were accepted."""
 
@@ -42,8 +45,8 @@ class Event(msgspec.Struct):
     readings: list[Reading]
     subject: str | None = None
     given_area: str | None = None
-    personal: msgspec.Raw | None = None
-    extensions: msgspec.Raw | None = None
+    personal: msgspec.Raw = _NOTHING  # in a union with None, msgspec decodes no Raw
+    extensions: msgspec.Raw = _NOTHING
     flags: list[str] | None = None
 
 

@@ -17,14 +17,13 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from citybrain.aggregate.modes import MODES
+from citybrain.aggregate.tree import Place, SeriesTree
 from citybrain.aggregate.windows import end_of
-from citybrain.city import LEVELS, City
+from citybrain.city import City
 from citybrain.errors import CitybrainError
 from citybrain.store import rollups
-from citybrain.store.dictionary import Dictionary, Series
+from citybrain.store.dictionary import Dictionary
 from citybrain.store.pool import Connection, Pool, translated
-from citybrain.store.rollups import Todo
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -34,6 +33,7 @@ IDLE_S = 0.5
 MAX_DIRTY = 50_000
 MAX_DUE = 20_000
 MAX_STATEMENT_ROWS = 5_000
+REST_SHARE, LONGEST_REST_S = 2.0, 0.4  # under load a pass takes what many batches made dirty, at most a third of the time
 LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
 _RETRY_S = 1.0
 Due = tuple[datetime, int, datetime]
@@ -49,13 +49,14 @@ class Rollup:
     metrics: Metrics
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     owner: UUID = field(default_factory=uuid4)
-    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _tree: SeriesTree = field(default_factory=lambda: SeriesTree(Dictionary()))
     _later_from: float = 0.0
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
             while True:
+                begun = time.monotonic()
                 try:
                     busy = await self.step()
                 except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, counted, tried again
@@ -64,7 +65,9 @@ class Rollup:
                     _log.warning("rollup_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
                     await asyncio.sleep(_RETRY_S)
                     continue
-                if not busy:
+                if busy:
+                    await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * (time.monotonic() - begun)))
+                else:
                     await self._sleep()
         finally:
             await self._give_up()
@@ -100,9 +103,10 @@ class Rollup:
                             return False
                         done = await self._pass(connection)
         except BaseException:
-            self._dictionary.rolled_back()
+            self._tree.dictionary.rolled_back()
+            self._tree.forget()
             raise
-        self._dictionary.committed()
+        self._tree.dictionary.committed()
         if done:
             self.metrics.rollup_pass_seconds.observe(time.monotonic() - begun)
         return done
@@ -142,56 +146,25 @@ class Rollup:
 
     async def _areas(self, connection: Connection, city: City, step: str, rows: Iterable[tuple[datetime, int]]) -> None:
         """Rows of areas, the finest level first; a changed row makes its parent part of the next level's work."""
-        work: defaultdict[int, set[tuple[datetime, Series]]] = defaultdict(set)
-        wanted = set(rows)
-        names = await self._dictionary.name_series(connection, {series for _, series in wanted})
-        for start, series in wanted:
-            work[_depth(city, names[series].area)].add((start, names[series]))
-        while work:
-            depth = max(work)
-            for changed_start, changed in await self._level(connection, city, step, work.pop(depth)):
-                parent = city.areas.parent_at(changed.area, changed_start)
-                if parent is not None:
-                    work[_depth(city, parent)].add((changed_start, Series(changed.metric, parent)))
-
-    async def _level(
-        self, connection: Connection, city: City, step: str, rows: set[tuple[datetime, Series]]
-    ) -> list[tuple[datetime, Series]]:
-        parents = {key: _parent(city, key) for key in rows}
-        numbers = await self._dictionary.number_series(
-            connection, {series for _, series in rows} | {parent for parent in parents.values() if parent is not None}
-        )
-        todo = sorted(
-            Todo(numbers[series], start, _number(parents[start, series], numbers, series), MODES[series.metric])
-            for start, series in rows
-        )
-        by_number = {numbers[series]: series for _, series in rows}
-        changed: list[tuple[int, datetime]] = []
-        for part in _parts(todo):
-            changed += await rollups.make_area_rows(connection, step, part)
-        self.metrics.rollup_rows.labels(step).inc(len(changed))
-        return [(start, by_number[number]) for number, start in changed]
+        work: defaultdict[int, set[tuple[Place, datetime]]] = defaultdict(set)
+        more = set(rows)
+        while more or work:
+            places = await self._tree.places(connection, city, {number for _, number in more})
+            for start, number in more:
+                work[places[number].depth].add((places[number], start))
+            level = work.pop(max(work))
+            todo = sorted(place.todo(start) for place, start in level)
+            changed = [row for part in _parts(todo) for row in await rollups.make_area_rows(connection, step, part)]
+            self.metrics.rollup_rows.labels(step).inc(len(changed))
+            above = {place.number: place for place, _ in level}
+            parents = ((start, above[number].parent_at(start)) for number, start in changed)
+            more = {(start, parent) for start, parent in parents if parent > 0}
 
 
 def finer_step(step: str, start: datetime, end: datetime) -> str:
     """What a longer window is made of: hours from minutes, days from hours, or from minutes where days cut hours."""
     whole_hours = all(moment.minute == 0 and moment.second == 0 and moment.microsecond == 0 for moment in (start, end))
     return "1h" if step == "1d" and whole_hours else "1m"
-
-
-def _depth(city: City, area: str) -> int:
-    return LEVELS.index(city.areas.level(area))
-
-
-def _parent(city: City, key: tuple[datetime, Series]) -> Series | None:
-    start, series = key
-    above = city.areas.parent_at(series.area, start)
-    return None if above is None else Series(series.metric, above)
-
-
-def _number(parent: Series | None, numbers: dict[Series, int], series: Series) -> int:
-    """The city has no parent: its rows name themselves, negative, so that they stay together in the index."""
-    return -numbers[series] if parent is None else numbers[parent]
 
 
 def _parts(rows: Sequence[_Row]) -> Iterable[Sequence[_Row]]:

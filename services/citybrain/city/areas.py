@@ -72,6 +72,10 @@ class Areas:
                 found = one
         return found
 
+    def versions_of(self, code: str) -> tuple[Area, ...]:
+        """Every version of the code, the earliest first."""
+        return tuple(self._by_code[code])
+
     def parent_at(self, code: str, at: datetime) -> str | None:
         """The code one level above; None for the city."""
         return self.version_at(code, at).parent
