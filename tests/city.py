@@ -144,8 +144,8 @@ class City:
     def start(self) -> None:
         """Run `up` on the same folder and port, and wait until it is ready."""
         process = self.launch()
-        eventually(lambda: process.poll() is not None or self.is_ready(), READY_S)
-        assert process.poll() is None and self.is_ready(), self.log[-2000:]
+        assert eventually(lambda: process.poll() is not None or self.is_ready(), READY_S), self.log[-2000:]
+        assert process.poll() is None, self.log[-2000:]
 
     def is_ready(self) -> bool:
         with suppress(OSError, http.client.HTTPException):

@@ -121,15 +121,17 @@ def _compare(city: City, lots: dict[str, str]) -> int:
     for area, lot in scopes:
         for step in ("1h", "1d"):
             expected = truth[area, lot, step]
-            seen = {point["start"]: point for point in city.points("parking.occupied", area, SPAN, step, lot) if point["count"]}
-            ratios = {
-                point["start"]: point for point in city.points("parking.occupied_ratio", area, SPAN, step, lot) if point["count"]
-            }
+            seen = _by_start(city.points("parking.occupied", area, SPAN, step, lot))
+            ratios = _by_start(city.points("parking.occupied_ratio", area, SPAN, step, lot))
             assert seen.keys() == expected.keys() == ratios.keys(), (area, lot, step)
             for start, wanted in expected.items():
                 _compare_window(seen[start], ratios[start], wanted, leaf=lot is not None)
             windows += len(expected)
     return windows
+
+
+def _by_start(points: list[Figures]) -> dict[str, Figures]:
+    return {point["start"]: point for point in points if point["count"]}
 
 
 def _compare_window(seen: Figures, ratio: Figures, wanted: Figures, *, leaf: bool) -> None:
@@ -145,7 +147,7 @@ def _compare_window(seen: Figures, ratio: Figures, wanted: Figures, *, leaf: boo
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_birmingham_in_three_orders_with_repeats_and_a_kill_gives_one_state_and_the_figures_that_sql_gives(
+def test_birmingham_in_three_orders_with_repeats_and_a_kill_gives_one_state_and_sql_agrees(
     tmp_path: Path,
 ) -> None:
     lots = _lots()
