@@ -17,6 +17,7 @@ from citybrain.store.pool import DatabaseUnavailable, Pool, translated
 FINISH_S = 3
 LOOK_S = 0.5
 KEEP_ALIVE_S = 75
+MAX_CONNECTIONS = 1000
 
 
 class PortUnusable(CitybrainError):
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app, log_config=None, access_log=False, timeout_graceful_shutdown=FINISH_S, timeout_keep_alive=KEEP_ALIVE_S,
                 lifespan="off", server_header=False,
+                proxy_headers=False, limit_concurrency=MAX_CONNECTIONS,
             )
         )  # fmt: skip
         self._listener = listener

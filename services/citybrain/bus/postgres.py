@@ -48,6 +48,7 @@ class PostgresBus:
         self._flusher: asyncio.Task[None] | None = None
         self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._listener: PoolConnection | None = None
+        self._writer: PoolConnection | None = None
 
     async def partitions(self, topic: str) -> int:
         if topic not in self._partitions:
@@ -120,15 +121,29 @@ class PostgresBus:
             if total > _THREAD_ABOVE_RECORDS
             else _pack_all(placed[n] for n in numbers)
         )
-        with _bus_errors():
-            async with asyncio.timeout(COMMIT_TIMEOUT_S), self._pool.acquire() as connection:
-                row = await connection.fetchrow(
-                    _SQL["append"], together[0].topic, numbers, [len(placed[n]) for n in numbers], payloads
-                )
-        if row is None or row[0] != len(numbers):
+        count = await self._write(together[0].topic, numbers, [len(placed[n]) for n in numbers], payloads)
+        if count != len(numbers):
             raise BusUnavailable(f"topic {together[0].topic} has lost its partitions")
         self._metrics.bus_append_seconds.observe(time.monotonic() - begun)
         self._metrics.bus_append_records.observe(total)
+
+    async def _write(self, *arguments: object) -> int:
+        """One statement, which is one transaction, on a connection of our own: the pool's would cost one more round trip."""
+        try:
+            with _bus_errors():
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    if self._writer is None:
+                        self._writer = await self._pool.acquire()
+                    return int(await self._writer.fetchval(_SQL["append"], *arguments))
+        except BaseException:
+            await self._drop_writer()
+            raise
+
+    async def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(DatabaseUnavailable), translated():
+                await self._pool.release(writer, timeout=1)
 
     async def fetch(self, topic: str, positions: Mapping[int, int], max_records: int) -> list[Batch]:
         if not positions:
@@ -177,6 +192,7 @@ class PostgresBus:
         """Commit what waits, then stop listening."""
         if self._flusher is not None:
             await asyncio.wait([self._flusher], timeout=COMMIT_TIMEOUT_S)
+        await self._drop_writer()
         listener, self._listener = self._listener, None
         if listener is not None:
             with suppress(DatabaseUnavailable), translated():
