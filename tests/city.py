@@ -186,6 +186,10 @@ class City:
                 self.kill()
         self.kill_database()
 
+    def wait_for_log(self, event: str) -> bool:
+        """Whether the log tells of an event soon."""
+        return eventually(lambda: f'"event": "{event}"' in self.log)
+
     @property
     def log(self) -> str:
         return (self.root / "log.txt").read_text("utf-8", "replace")
