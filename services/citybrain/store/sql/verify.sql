@@ -15,7 +15,7 @@ with bound as materialized (
 ), stored as (
   select * from {table} where leaf and count > 0 and start = any ($1::timestamptz[])
 )
-select s.metric, s.area, s.subject, s.source, coalesce(f.start, t.start) as start, t.count as stored, f.count as computed
+select s.metric, s.area, s.subject, s.source, coalesce(f.start, t.start) as start, t.count as stored, f.count::bigint as computed
   from fresh f
   full join stored t on t.series = f.series and t.start = f.start
   join series s on s.series_no = coalesce(f.series, t.series)
@@ -40,7 +40,7 @@ with fresh as (
 ), stored as (
   select * from {table} where not leaf and count > 0 and start = any ($1::timestamptz[])
 )
-select s.metric, s.area, s.subject, s.source, coalesce(f.start, t.start) as start, t.count as stored, f.count as computed
+select s.metric, s.area, s.subject, s.source, coalesce(f.start, t.start) as start, t.count as stored, f.count::bigint as computed
   from fresh f
   full join stored t on t.series = f.series and t.start = f.start
   join series s on s.series_no = coalesce(f.series, t.series)
