@@ -53,7 +53,7 @@ select distinct start from metric_window_1m where start >= $1 and start < $2
 
 -- name: final_through
 -- Hours and days that ended by this moment are stored.
-select final_through from rollup_state
+select greatest(final_through, timestamptz '1900-01-01 00:00+00') from rollup_state
 
 -- name: pending
 -- Rows that rollup has not worked on yet.
