@@ -34,7 +34,7 @@ _MOMENTS = st.builds(
 )
 _VALUES = st.one_of(
     st.integers(-3, 12).map(Decimal),
-    st.sampled_from([Decimal(text) for text in ("1000000000", "-1000000000", "0.000001", "-0.000001", "333.333333", "999999999.999999")]),
+    st.sampled_from(("1000000000", "-1000000000", "0.000001", "-0.000001", "333.333333", "999999999.999999")).map(Decimal),
 )  # fmt: skip
 _KINDS = ("occupancy", "flow", "pressure", "bin", "register", "direct", "started", "ended", "report", "outage", "case")
 
@@ -59,24 +59,24 @@ def _one(draw: st.DrawFn, n: int, kind: str, at: datetime) -> Happening:
     value = draw(_VALUES)
     match kind:
         case "occupancy":
-            capacity = draw(st.sampled_from((1, 3, 7, 100)))
-            return occupancy(identity, at, draw(st.integers(0, 9)), capacity, **more)
+            one = occupancy(identity, at, draw(st.integers(0, 9)), draw(st.sampled_from((1, 3, 7, 100))), **more)
         case "flow" | "pressure" | "direct" | "register":
-            return _meter(identity, at, kind, value, more)
+            one = _meter(identity, at, kind, value, more)
         case "bin":
-            return accepted(identity, at, [reading("bin.level", value)], type="bin.level", data={"level_percent": value}, **more)
+            one = accepted(identity, at, [reading("bin.level", value)], type="bin.level", data={"level_percent": value}, **more)
         case "started" | "ended":
             more |= {"subject": f"street-{draw(st.integers(0, 1))}", "data": {"session_id": draw(st.sampled_from(("s", 'q"')))}}
-            return session(identity, at, kind, **more)
+            one = session(identity, at, kind, **more)
         case "case":
-            return accepted(identity, at, [reading("case.reported", 1)], type="case.reported", data={"text": text}, **more)
+            one = accepted(identity, at, [reading("case.reported", 1)], type="case.reported", data={"text": text}, **more)
         case "report":
             more |= {"subject": None, "data": {"text": text}, "flags": ["outside_area"], "personal": {"reporter": text}}
-            return accepted(identity, at, [reading("citizen.reports", 1)], type="citizen.report", **more)
+            one = accepted(identity, at, [reading("citizen.reports", 1)], type="citizen.report", **more)
         case _:
             readings = [reading("water.outages", 1), reading("water.outage_customers", abs(int(value)))]
             more |= {"subject": None, "data": {"text": text}}
-            return accepted(identity, at, readings, type="utility.outage.started", **more)
+            one = accepted(identity, at, readings, type="utility.outage.started", **more)
+    return one
 
 
 def session(identity: str, at: datetime, role: str, **more: Any) -> Happening:

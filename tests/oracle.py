@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -89,7 +90,7 @@ def _said(happenings: Iterable[Happening]) -> Iterator[tuple[str, str, str | Non
                 yield reading["metric"], one["area"], one.get("subject"), one["source"], said
     for (metric, subject, _), members in chains.items():
         members.sort(key=lambda member: _order(member[0]))
-        for (before, role_before, micros_before), (one, role, micros) in zip(members, members[1:], strict=False):
+        for (before, role_before, micros_before), (one, role, micros) in pairwise(members):
             gained: int | None = None
             if role == "register" and micros >= micros_before:
                 gained = micros - micros_before

@@ -1,0 +1,190 @@
+"""Invariant 3: one owner at a time. Whoever is overtaken drops everything; whoever is cut off begins again by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from citybrain.aggregate.batch import Fenced
+from citybrain.aggregate.rollup import LEASE, Rollup
+from citybrain.aggregate.worker import AggregateWorker
+from citybrain.bus.port import Record
+from citybrain.bus.postgres import open_postgres_bus
+from citybrain.city import City
+from citybrain.store import rollups
+from citybrain.store.pool import open_pool
+from citybrain.telemetry import Metrics
+from citybrain_schemas.topics import EVENTS_TOPIC
+from pipeline import Pipeline, pipeline
+from records import CITY, GRIDS, T0, minutes_later, occupancy, record, records, small_city
+
+
+def lots(count: int, round_no: int = 0) -> list[Record]:
+    """Readings of several lots, so that every partition gets some."""
+    return records(
+        occupancy(f"{round_no}-{n}", minutes_later(n + round_no), n % 7, subject=f"lot-{n % 9}", area=GRIDS[n % 9 % 8])
+        for n in range(count)
+    )
+
+
+@asynccontextmanager
+async def another(dsn: str, profile: City) -> AsyncIterator[Pipeline]:
+    """A second process of the role: pool, bus, worker and rollup of its own."""
+    metrics = Metrics()
+    async with open_pool(dsn, max_size=4) as pool, open_postgres_bus(pool, metrics, 4) as bus:
+        worker = AggregateWorker(pool, bus, EVENTS_TOPIC, lambda: profile, metrics)
+        yield Pipeline(pool, bus, worker, Rollup(pool, lambda: profile, metrics, owner=UUID(int=2)))
+
+
+async def until(asked: Callable[[], Awaitable[bool]], limit_s: float = 20) -> None:
+    async with asyncio.timeout(limit_s):
+        while not await asked():
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(*loops: Any) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def counts(city: Pipeline) -> tuple[int, int]:
+    """Readings of the whole city by its minutes, and events stored."""
+    found = await city.rows("1m", "parking.occupied", CITY, leaf=False)
+    return sum(row["count"] for row in found), int(await city.pool.fetchval("select count(*) from event"))
+
+
+async def test_of_two_workers_on_the_same_records_one_is_fenced_and_leaves_nothing(database: str) -> None:
+    profile = small_city()
+    async with pipeline(database, profile) as one, another(database, profile) as two:
+        assert not await one.worker.step()
+        assert not await two.worker.step()
+        await one.post(lots(100))
+        outcomes = await asyncio.gather(one.worker.step(), two.worker.step(), return_exceptions=True)
+        assert [isinstance(outcome, Fenced) for outcome in outcomes if outcome is not True] == [True]
+        assert await one.rollup.step()
+        assert await one.figures() == (100, 100, 0, 0, 0)
+        assert await counts(one) == (100, 100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(90)
+async def test_two_workers_and_two_rollups_that_race_count_every_event_once(database: str) -> None:
+    profile = small_city()
+    async with pipeline(database, profile) as one, another(database, profile) as two:
+        async with running(one.worker, two.worker, one.rollup, two.rollup):
+            for round_no in range(25):
+                await one.post(lots(40, round_no) + lots(5, max(0, round_no - 1)))
+                await asyncio.sleep(0.01)
+            await until(lambda: _has(one, 25 * 45))
+            await until(lambda: _is_clean(one))
+        accepted, stored, repeated, conflicts, dead = await one.figures()
+        assert (accepted, stored, repeated, conflicts, dead) == (25 * 45, 25 * 40, 25 * 5, 0, 0)
+        assert await counts(one) == (1000, 1000)
+
+
+async def _has(city: Pipeline, accepted: int) -> bool:
+    return (await city.figures())[0] == accepted
+
+
+async def _is_clean(city: Pipeline) -> bool:
+    return not await city.pool.fetchval("select count(*) from dirty")
+
+
+async def test_one_rollup_has_the_lease_and_the_other_waits_until_it_is_given_up(database: str) -> None:
+    profile = small_city()
+    async with pipeline(database, profile) as one, another(database, profile) as two:
+        await one.post(lots(20))
+        await one.worker.step()
+        assert await one.rollup.step()
+        await one.post(lots(20, 1))
+        await one.worker.step()
+        assert not await two.rollup.step()
+        assert await one.pool.fetchval("select owner from lease where name = $1", LEASE) == UUID(int=1)
+        async with one.pool.acquire() as connection:
+            await rollups.give_lease(connection, LEASE, UUID(int=1))
+        assert await two.rollup.step()
+        assert await counts(one) == (40, 40)
+
+
+async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pipeline(database, small_city()) as city:
+        await city.post(lots(20))
+        await city.worker.step()
+        take = rollups.take_lease
+
+        async def stolen(connection: Any, name: str, owner: UUID, seconds: int) -> int | None:
+            fence = await take(connection, name, owner, seconds)
+            await city.pool.execute("update lease set until = now() - interval '1 s'")
+            assert await take(connection, name, UUID(int=9), 60) == 2
+            return fence
+
+        monkeypatch.setattr(rollups, "take_lease", stolen)
+        before = await city.pool.fetchval("select count(*) from dirty")
+        assert not await city.rollup.step()
+        assert await city.pool.fetchval("select count(*) from dirty") == before > 0
+        assert await city.rows("1m", "parking.occupied", CITY) == []
+
+
+async def test_nobody_steals_the_lease_while_a_pass_is_under_way(database: str) -> None:
+    async with pipeline(database, small_city()) as city, city.pool.acquire() as one, city.pool.acquire() as two:
+        fence = await rollups.take_lease(one, LEASE, UUID(int=1), 0)
+        assert fence == 1
+        async with one.transaction():
+            assert await rollups.hold_lease(one, LEASE, UUID(int=1), fence)
+            thief = asyncio.create_task(rollups.take_lease(two, LEASE, UUID(int=2), 5))
+            await asyncio.sleep(0.2)
+            assert not thief.done()
+        assert await thief == 2
+
+
+@pytest.mark.parametrize("seconds_in", [0.0, 0.003, 0.01, 0.03])
+async def test_a_worker_and_a_rollup_whose_connections_are_killed_go_on_by_themselves(database: str, seconds_in: float) -> None:
+    profile = small_city()
+    async with pipeline(database, profile) as watcher, another(database, profile) as city:
+        async with running(city.worker, city.rollup):
+            for round_no in range(6):
+                await watcher.post(lots(200, round_no))
+                await asyncio.sleep(seconds_in)
+                await _kill_others(watcher)
+            await until(lambda: _has(watcher, 1200))
+            await until(lambda: _is_clean(watcher))
+        assert await watcher.figures() == (1200, 1200, 0, 0, 0)
+        assert await counts(watcher) == (1200, 1200)
+
+
+async def _kill_others(watcher: Pipeline) -> None:
+    """All connections that work inside a transaction or a statement, but our own."""
+    await watcher.pool.fetch(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'"
+    )
+
+
+async def test_a_worker_and_a_rollup_that_number_the_same_series_at_once_go_on(database: str) -> None:
+    profile = small_city()
+    async with pipeline(database, profile) as city:
+        async with running(city.worker, city.rollup):
+            for round_no in range(10):
+                await city.post(
+                    [
+                        record(occupancy(f"{round_no}-{n}", T0 + timedelta(days=round_no), 1, subject=f"s{n}", area=area))
+                        for n, area in enumerate((GRIDS[0], GRIDS[0][:12], GRIDS[0][:9], GRIDS[0][:6], CITY, GRIDS[7]))
+                    ]
+                )
+            await until(lambda: _has(city, 60))
+            await until(lambda: _is_clean(city))
+        assert await counts(city) == (60, 60)
