@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from citybrain.aggregate.columns import MAX_MICROS, event_columns, moments
+from citybrain.aggregate.oddities import are_plain, refuse
 from citybrain.bus.port import Batch
 from citybrain_schemas.topics import HEARTBEAT_TYPE
 
@@ -115,11 +116,12 @@ def decode(batches: Sequence[Batch]) -> Decoded:
 
 
 def _at_once(batch: Batch) -> _Read:
+    text = b"[" + b",".join(batch.values) + b"]"
     try:
-        events = _events.decode(b"[" + b",".join(batch.values) + b"]")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        events = _events.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _one_by_one(batch)
-    if len(events) != len(batch.values) or not all(_is_sound(event) for event in events):
+    if len(events) != len(batch.values) or not are_plain(events, text) or not all(_is_sound(event) for event in events):
         return _one_by_one(batch)
     return _Read(events, [], [])
 
@@ -132,7 +134,7 @@ def _one_by_one(batch: Batch) -> _Read:
                 found.beats.append(_moment(_beat.decode(value).accepted_at))
             else:
                 found.events.append(_checked(_event.decode(value)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"[:500]
             found.bad.append(Undecodable(batch.partition, batch.first_offset + n, batch.keys[n], batch.types[n], value, reason))
     return found
@@ -150,6 +152,7 @@ def _checked(event: Event) -> Event:
     _moment(event.time)
     _moment(event.accepted_at)
     bytes.fromhex(event.fingerprint)
+    refuse(event)
     if not _is_sound(event):
         raise ValueError("a fingerprint of 16 bytes and readings within range are needed")
     return event

@@ -90,7 +90,8 @@ class _Above:
 
     def add(self, leaf: DumpedWindow) -> None:
         """An asset's window adds to its area and to all that are above at its start."""
-        for area in self._areas.path_at(leaf.area, leaf.start):
+        path = self._areas.path_at(leaf.area, leaf.start) if self._areas.known(leaf.area) else (leaf.area,)
+        for area in path:
             key = (leaf.metric, area)
             mine = leaf._replace(leaf=False, area=area, subject=None, source=None)
             self._sums[key] = _together(self._sums[key], mine) if key in self._sums else mine
