@@ -130,7 +130,7 @@ class Played:
     rolled_up_s: float
 
 
-async def play(city: City, posts: Sequence[bytes], in_flight: int = 4) -> Played:
+async def play(city: City, posts: Sequence[bytes], in_flight: int = 16) -> Played:
     """Post everything, then wait for the roles."""
     waiting = list(reversed(posts))
     async with aiohttp.ClientSession(headers=HEADERS) as session:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from citybrain.aggregate.announced import Announced
 from citybrain.aggregate.columns import micros_of
 from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.watermark import gaps
@@ -48,6 +49,8 @@ class BatchContext:
     zone: ZoneInfo
     watermark_delay: timedelta
     dictionary: Dictionary
+    announced: Announced
+    watermark: int  # the minimum before the batch, in µs
     last_heartbeats: Mapping[int, datetime | None]
 
 
@@ -128,7 +131,8 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
         parents.append(parent)
         starts.append(micros_of(start))
     await batches.put_assets(connection, _assets(new))
-    await batches.add_dirty(connection, dirty_rows(parents, starts, context.zone))
+    rows = dirty_rows(parents, starts, context.zone)
+    await batches.add_dirty(connection, context.announced.untold(rows, context.watermark, context.zone))
 
 
 async def _number(connection: Connection, dictionary: Dictionary, series: Sequence[Series]) -> tuple[list[int], list[int]]:

@@ -20,7 +20,6 @@ MAX_MICROS = 10**15
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FORM = "%Y-%m-%dT%H:%M:%S%.6fZ"
-_TEXTS = ("id", "source", "type", "subject", "area", "given_area", "fingerprint", "time", "accepted_at")
 _READINGS = {
     "n": pl.UInt32, "metric": pl.String, "micros": pl.Int64, "numerator": pl.Int64, "weight": pl.Int64, "chain": pl.String,
     "role": pl.String,
@@ -37,17 +36,40 @@ class Columns(NamedTuple):
 def event_columns(batches: Sequence[Sequence[Event]]) -> Columns:
     """Columns of decoded events, batch after batch."""
     events = [event for batch in batches for event in batch]
-    columns: dict[str, list[object]] = {name: [getattr(event, name) for event in events] for name in _TEXTS}
-    columns["data"] = [str(event.data, "utf-8") for event in events]
-    columns["personal"] = [str(event.personal, "utf-8") or None for event in events]
-    columns["extensions"] = [str(event.extensions, "utf-8") or None for event in events]
-    columns["flags"] = [None if event.flags is None else "{" + ",".join(event.flags) + "}" for event in events]
+    columns: dict[str, list[str] | list[str | None]] = {
+        "id": [event.id for event in events],
+        "source": [event.source for event in events],
+        "type": [event.type for event in events],
+        "subject": [event.subject for event in events],
+        "area": [event.area for event in events],
+        "given_area": [event.given_area for event in events],
+        "fingerprint": [event.fingerprint for event in events],
+        "time": [event.time for event in events],
+        "accepted_at": [event.accepted_at for event in events],
+        "data": [str(event.data, "utf-8") for event in events],
+        "personal": [str(event.personal, "utf-8") or None for event in events],
+        "extensions": [str(event.extensions, "utf-8") or None for event in events],
+        "flags": [None if event.flags is None else "{" + ",".join(event.flags) + "}" for event in events],
+    }
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(
         pl.Series("batch", [n for n, batch in enumerate(batches) for _ in batch], dtype=pl.UInt32),
         _instant("time").alias("at"),
         _instant("accepted_at").alias("accepted"),
     )
     return Columns(_ranked(frame.with_row_index("n")), _readings(events))
+
+
+def are_sound(columns: Columns) -> bool:
+    """Whether every time has the one form of the topic, every fingerprint 16 bytes, every figure its range."""
+    events, readings = columns
+    figures = readings.select(pl.col("micros").is_between(-MAX_MICROS, MAX_MICROS).all()).item()
+    texts = events.select(
+        (pl.col("fingerprint").str.len_bytes() == 32).all()
+        & (pl.col("at").null_count() == 0)
+        & (pl.col("accepted").null_count() == 0)
+        & pl.col("fingerprint").str.contains("^[0-9a-f]*$").all()
+    ).item()
+    return bool(figures and texts)
 
 
 def _instant(name: str) -> pl.Expr:
@@ -63,18 +85,16 @@ def _ranked(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _readings(events: Sequence[Event]) -> pl.DataFrame:
     readings = [reading for event in events for reading in event.readings]
-    return pl.DataFrame(
-        {
-            "n": [n for n, event in enumerate(events) for _ in event.readings],
-            "metric": [reading.metric for reading in readings],
-            "micros": [reading.micros for reading in readings],
-            "numerator": [reading.numerator_micros for reading in readings],
-            "weight": [reading.weight_micros for reading in readings],
-            "chain": [reading.chain for reading in readings],
-            "role": [reading.role for reading in readings],
-        },
-        schema=_READINGS,
-    )
+    columns: dict[str, list[int] | list[str] | list[int | None] | list[str | None]] = {
+        "n": [n for n, event in enumerate(events) for _ in event.readings],
+        "metric": [reading.metric for reading in readings],
+        "micros": [reading.micros for reading in readings],
+        "numerator": [reading.numerator_micros for reading in readings],
+        "weight": [reading.weight_micros for reading in readings],
+        "chain": [reading.chain for reading in readings],
+        "role": [reading.role for reading in readings],
+    }
+    return pl.DataFrame(columns, schema=_READINGS)
 
 
 def micros_of(moment: datetime) -> int:

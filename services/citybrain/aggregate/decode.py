@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from citybrain.aggregate.columns import MAX_MICROS, event_columns, moments
+from citybrain.aggregate.columns import MAX_MICROS, are_sound, event_columns, moments
 from citybrain.aggregate.oddities import are_plain, refuse
 from citybrain.bus.port import Batch
 from citybrain_schemas.topics import HEARTBEAT_TYPE
@@ -100,7 +100,7 @@ def decode(batches: Sequence[Batch]) -> Decoded:
     """Decode what a fetch returned: a batch by one call, record by record only where that fails."""
     read = [_one_by_one(batch) if HEARTBEAT_TYPE in batch.types else _at_once(batch) for batch in batches]
     columns = event_columns([one.events for one in read])
-    if columns.events["at"].null_count() or columns.events["accepted"].null_count():
+    if not are_sound(columns):
         read = [_one_by_one(batch) for batch in batches]
         columns = event_columns([one.events for one in read])
     latest = dict(columns.events.group_by("batch").agg(pl.min_horizontal("at", "accepted").max()).iter_rows())
@@ -121,7 +121,7 @@ def _at_once(batch: Batch) -> _Read:
         events = _events.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _one_by_one(batch)
-    if len(events) != len(batch.values) or not are_plain(events, text) or not all(_is_sound(event) for event in events):
+    if len(events) != len(batch.values) or not are_plain(events, text):
         return _one_by_one(batch)
     return _Read(events, [], [])
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from citybrain.aggregate.announced import Announced
 from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
-from citybrain.aggregate.columns import moment_of
+from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit
 from citybrain.aggregate.windows import HOUR
@@ -46,6 +47,7 @@ class AggregateWorker:
     stored: Callable[[], None] = lambda: None
     max_records: int = MAX_RECORDS
     _dictionary: Dictionary = field(default_factory=Dictionary)
+    _announced: Announced = field(default_factory=Announced)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
@@ -124,6 +126,8 @@ class AggregateWorker:
             settings.zone,
             settings.watermark_delay,
             self._dictionary,
+            self._announced,
+            self._least_watermark(),
             {number: position.last_heartbeat for number, position in self._positions.items()},
         )
         try:
@@ -134,12 +138,19 @@ class AggregateWorker:
                         figures = await store_batch(connection, decoded, context)
         except BaseException:
             self._dictionary.rolled_back()
+            self._announced.rolled_back()
             raise
         self._dictionary.committed()
+        self._announced.committed()
         self._limit.count(decoded.records, dead)
         self._go_to(decoded, context)
         self._tell(decoded, figures, time.monotonic() - begun)
         self.stored()
+
+    def _least_watermark(self) -> int:
+        """The minimum over the partitions, in µs; while one has none, everything is open."""
+        marks = [position.watermark for position in self._positions.values()]
+        return min((0 if mark is None else micros_of(mark) for mark in marks), default=0)
 
     def _go_to(self, decoded: Decoded, context: BatchContext) -> None:
         for partition, progress in decoded.progress.items():

@@ -83,7 +83,8 @@ async def add_dead_letters(connection: Connection, topic: str, letters: Sequence
 
 async def add_identities(connection: Connection, first: pl.DataFrame) -> dict[tuple[int, str], str]:
     """Put identities down; of those that were known already, the content that stands (hex)."""
-    columns = [first[name].to_list() for name in ("source_no", "id", "at", "fingerprint")]
+    ordered = first.sort("source_no", "id")
+    columns = [ordered[name].to_list() for name in ("source_no", "id", "at", "fingerprint")]
     tag = await connection.execute(_SQL["add_identities"], *columns)
     standing: dict[tuple[int, str], str] = {}
     if int(tag.rpartition(" ")[2]) < first.height:
@@ -108,7 +109,7 @@ async def _old_events(connection: Connection, first: pl.DataFrame, horizon: date
 
 async def add_events(connection: Connection, new: pl.DataFrame) -> None:
     """COPY new events: columns that Polars writes as text, without an object an event."""
-    rows = new.select(*_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at")
+    rows = new.sort("subject", "at").select(*_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at")
     await _copy(connection, "event", rows)
 
 
