@@ -51,9 +51,9 @@ class Shape:
 def shapes(events: int) -> list[Shape]:
     """The shapes of docs/architecture.md."""
     return [
-        Shape("dense", events, 1_000, timedelta(seconds=6), "parking.occupancy"),
-        Shape("meters", max(events, 200_000) // 100_000 * 100_000, 100_000, timedelta(minutes=15), "utility.reading"),
-        Shape("registers", max(events, 200_000) // 100_000 * 100_000, 100_000, timedelta(minutes=15), "utility.reading"),
+        Shape("dense", events + 1_000, 1_000, timedelta(seconds=6), "parking.occupancy"),
+        Shape("meters", max(events // 100_000 + 1, 3) * 100_000, 100_000, timedelta(minutes=15), "utility.reading"),
+        Shape("registers", max(events // 100_000 + 1, 3) * 100_000, 100_000, timedelta(minutes=15), "utility.reading"),
         Shape("backlog", 30 * 2016, 30, timedelta(minutes=30), "parking.occupancy", by_subject=True),
     ]
 

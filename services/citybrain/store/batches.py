@@ -109,7 +109,9 @@ async def _old_events(connection: Connection, first: pl.DataFrame, horizon: date
 
 async def add_events(connection: Connection, new: pl.DataFrame) -> None:
     """COPY new events: columns that Polars writes as text, without an object an event."""
-    rows = new.sort("subject", "at").select(*_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at")
+    rows = new.sort("subject", "at").select(
+        *_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at"
+    )
     await _copy(connection, "event", rows)
 
 
