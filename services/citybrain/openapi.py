@@ -9,16 +9,17 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from citybrain.runner import Process, application
+from citybrain.runner import Process, web_parts
 from citybrain.serving import Readiness
 from citybrain.telemetry import Metrics
+from citybrain.web.app import create_app
 
 
 def openapi_document() -> dict[str, Any]:
     """As `/openapi.json` of a running city answers."""
     nothing = cast("Any", None)  # describing a route touches none of these
-    process = Process(nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Readiness())
-    return application(process, ("ingest", "api")).openapi()
+    process = Process(nothing, nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Readiness())
+    return create_app(web_parts(process, ("ingest", "api"))).openapi()
 
 
 def export_openapi(folder: Path) -> Path:

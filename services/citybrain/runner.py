@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 
 from citybrain import serving
 from citybrain.access import Access, Principal, Role
@@ -44,10 +44,12 @@ from citybrain.store.migrate import migrate
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
 from citybrain.web.app import Described, WebParts, create_app
+from citybrain.web.front import Front
 from citybrain_schemas.topics import EVENTS_TOPIC
 
 _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
+READING_CONNECTIONS = 6
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
 
 
@@ -67,6 +69,7 @@ class Process:
 
     settings: Settings
     pool: Pool
+    reading_pool: Pool  # of its own, so that slow readers never hold up what is written
     bus: Bus
     city: CurrentCity
     metrics: Metrics
@@ -92,7 +95,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
             tasks = [postgres.keep_running(), *_ingest_tasks(process), *_aggregate_tasks(process, EMBEDDED_OWNER)]
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
-            await _serve(process, listener, application(process, ("ingest", "api")), tasks)
+            await _serve(process, listener, _front(process, ("ingest", "api")), tasks)
 
 
 async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
@@ -107,7 +110,7 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
             else:
                 process.readiness.beating.set()
                 tasks = _aggregate_tasks(process, uuid4()) if role == "aggregate" else []
-            await _serve(process, listener, application(process, (role,)), tasks)
+            await _serve(process, listener, _front(process, (role,)), tasks)
 
 
 @asynccontextmanager
@@ -115,12 +118,16 @@ async def _process(dsn: str, settings: Settings, mode: str, city: CurrentCity | 
     if settings.bus != "postgres":
         raise SettingsError("CITYBRAIN_BUS names Kafka, which this version cannot use yet: leave it out, or set it to postgres")
     metrics = Metrics()
-    async with open_pool(dsn) as pool, open_postgres_bus(pool, metrics, settings.bus_partitions) as bus:
+    async with (
+        open_pool(dsn) as pool,
+        open_pool(dsn, max_size=READING_CONNECTIONS) as reading_pool,
+        open_postgres_bus(pool, metrics, settings.bus_partitions) as bus,
+    ):
         keys = KeyStore(pool)
         if settings.admin_key is not None:
             await ensure_admin_key(keys, settings.admin_key)
         await put_metrics(pool, metric_rows())
-        yield Process(settings, pool, bus, city or await current_city(pool), metrics, mode, Access(keys))
+        yield Process(settings, pool, reading_pool, bus, city or await current_city(pool), metrics, mode, Access(keys))
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
@@ -134,8 +141,8 @@ def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, 
     return [worker.run(), rollup.run(), upkeep.run()]
 
 
-def application(process: Process, roles: tuple[str, ...]) -> FastAPI:
-    """The HTTP application with the routes of these roles."""
+def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
+    """What the HTTP application of these roles is made of."""
     described: list[Described] = []
     routers: list[APIRouter] = []
     if "ingest" in roles:
@@ -144,16 +151,23 @@ def application(process: Process, roles: tuple[str, ...]) -> FastAPI:
         described.append(create_ingest(parts))
     if "api" in roles:
         routers.append(
-            create_api(ApiParts(process.pool, process.bus, process.city, process.access, VERSION, process.mode, process.clock))
+            create_api(
+                ApiParts(process.reading_pool, process.bus, process.city, process.access, VERSION, process.mode, process.clock)
+            )
         )
 
     async def reading(request: Request) -> Principal:
         return (await process.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)
 
-    return create_app(WebParts(VERSION, process.metrics, process.readiness.why_not, reading, routers, described))
+    return WebParts(VERSION, process.metrics, process.readiness.why_not, reading, routers, described)
 
 
-async def _serve(process: Process, listener: serving.Listener, app: FastAPI, tasks: list[Coroutine[Any, Any, None]]) -> None:
+def _front(process: Process, roles: tuple[str, ...]) -> Front:
+    parts = web_parts(process, roles)
+    return Front(create_app(parts), parts.described, process.metrics)
+
+
+async def _serve(process: Process, listener: serving.Listener, app: Front, tasks: list[Coroutine[Any, Any, None]]) -> None:
     """Run everything until a signal: then let requests finish, cancel the rest."""
     server = serving.Server(app, listener)
     stopping = asyncio.Event()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from citybrain.errors import CitybrainError
 from citybrain.store.pool import DatabaseUnavailable, Pool, translated
@@ -53,7 +53,7 @@ def listen(host: str, port: int) -> Iterator[Listener]:
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: runner decides when to stop."""
 
-    def __init__(self, app: FastAPI, listener: Listener) -> None:
+    def __init__(self, app: ASGIApp, listener: Listener) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_config=None, access_log=False, timeout_graceful_shutdown=FINISH_S, timeout_keep_alive=KEEP_ALIVE_S,

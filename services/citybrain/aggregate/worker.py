@@ -31,6 +31,8 @@ from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 MAX_RECORDS = 20_000
+SMALL_BATCH = 1_000
+REST_SHARE, LONGEST_REST_S = 3.0, 0.1
 WAIT_S = 1.0
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -97,6 +99,9 @@ class AggregateWorker:
                 await self.bus.wait(self.topic, WAIT_S)
                 ready = await self._prepare(self._offsets())
                 continue
+            if ready.records < SMALL_BATCH:
+                ready = await self._store_and_rest(ready)
+                continue
             after = self._offsets() | {number: progress.next_offset for number, progress in ready.progress.items()}
             upcoming = asyncio.create_task(self._prepare(after))
             try:
@@ -104,6 +109,13 @@ class AggregateWorker:
                 ready = await upcoming
             finally:
                 upcoming.cancel()
+
+    async def _store_and_rest(self, ready: Decoded) -> Decoded | None:
+        """A small batch costs hardly less than a large one: let more events gather for the next."""
+        begun = time.monotonic()
+        await self._store(ready)
+        await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * (time.monotonic() - begun)))
+        return await self._prepare(self._offsets())
 
     def _offsets(self) -> dict[int, int]:
         return {partition: position.next_offset for partition, position in self._positions.items()}

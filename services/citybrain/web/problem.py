@@ -80,7 +80,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CitybrainError, _on_our_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(Exception, _on_anything_else)
+    app.add_exception_handler(Exception, on_anything_else)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:
@@ -108,6 +108,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
     return problem_response(Problem(422, f"{first['field']}: {first['detail']}", more={"errors": errors}))
 
 
-async def _on_anything_else(_: Request, __: Exception) -> Response:
+async def on_anything_else(_: Request, __: Exception) -> Response:
+    """The answer to an error that nobody expected."""
     # The server closes the connection after an error that it had to log.
     return problem_response(Problem(500, _OUR_FAULT, {"Connection": "close"}))
