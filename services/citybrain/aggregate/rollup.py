@@ -18,8 +18,9 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from citybrain.aggregate.tree import Place, SeriesTree
-from citybrain.aggregate.windows import end_of
+from citybrain.aggregate.windows import end_of, hour_start
 from citybrain.city import City
+from citybrain.city.local_time import day_start
 from citybrain.errors import CitybrainError
 from citybrain.store import rollups
 from citybrain.store.dictionary import Dictionary
@@ -112,27 +113,32 @@ class Rollup:
         return done
 
     async def _pass(self, connection: Connection) -> bool:
-        """Take what is dirty, then what is due; whether anything was taken."""
+        """Take what is dirty, then what is due; whether anything was taken.
+
+        What is due waits until all that is dirty was taken: a day is made from hours, and must not overtake one of them.
+        """
         city = self.city()
-        through = await rollups.watermark(connection)
+        through, stored_through = await rollups.progress(connection)
         taken, more = await rollups.take_dirty(connection, MAX_DIRTY)
-        await self._areas(connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"])
+        await self._areas(connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"], None)
         later = [(step, start, series, end_of(step, start, city.settings.zone)) for step, start, series in taken if step != "1m"]
         await rollups.put_later(connection, later)
-        if through is None or (taken and time.monotonic() < self._later_from):
+        if through is None or more or (taken and time.monotonic() < self._later_from):
             return bool(taken)
         begun = time.monotonic()
         due = await rollups.take_due(connection, through, MAX_DUE)
         for step in ("1h", "1d"):
-            await self._longer(connection, city, step, [(start, series, end) for name, start, series, end in due if name == step])
-        if not more and len(due) < MAX_DUE:
+            rows = [(start, series, end) for name, start, series, end in due if name == step]
+            unread_from = hour_start(stored_through) if step == "1h" else day_start(stored_through, city.settings.zone)
+            await self._longer(connection, city, step, rows, unread_from)
+        if len(due) < MAX_DUE:
             await rollups.passed(connection, through)
         ended = time.monotonic()
         self._later_from = ended + LATER_SHARE * (ended - begun)
         return bool(taken or due)
 
     async def _longer(
-        self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]]
+        self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]], unread_from: datetime
     ) -> None:
         """Hours or days: of the assets first, then of the areas above them."""
         by_finer: defaultdict[str, list[tuple[int, datetime, datetime]]] = defaultdict(list)
@@ -140,11 +146,13 @@ class Rollup:
             by_finer[finer_step(step, start, end)].append((series, start, end))
         for finer, todo in by_finer.items():
             for part in _parts(sorted(todo)):
-                changed = await rollups.make_leaf_rows(connection, step, finer, part)
+                changed = await rollups.make_leaf_rows(connection, step, finer, part, unread_from)
                 self.metrics.rollup_rows.labels(step).inc(changed)
-        await self._areas(connection, city, step, [(start, series) for start, series, _ in rows])
+        await self._areas(connection, city, step, [(start, series) for start, series, _ in rows], unread_from)
 
-    async def _areas(self, connection: Connection, city: City, step: str, rows: Iterable[tuple[datetime, int]]) -> None:
+    async def _areas(
+        self, connection: Connection, city: City, step: str, rows: Iterable[tuple[datetime, int]], unread_from: datetime | None
+    ) -> None:
         """Rows of areas, the finest level first; a changed row makes its parent part of the next level's work."""
         work: defaultdict[int, set[tuple[Place, datetime]]] = defaultdict(set)
         more = set(rows)
@@ -154,7 +162,9 @@ class Rollup:
                 work[places[number].depth].add((places[number], start))
             level = work.pop(max(work))
             todo = sorted(place.todo(start) for place, start in level)
-            changed = [row for part in _parts(todo) for row in await rollups.make_area_rows(connection, step, part)]
+            changed: list[tuple[int, datetime]] = []
+            for part in _parts(todo):
+                changed += await rollups.make_area_rows(connection, step, part, unread_from)
             self.metrics.rollup_rows.labels(step).inc(len(changed))
             above = {place.number: place for place, _ in level}
             parents = ((start, above[number].parent_at(start)) for number, start in changed)

@@ -40,10 +40,12 @@ async def give_lease(connection: Connection, name: str, owner: UUID) -> None:
     await connection.execute(_SQL["give_lease"], name, owner)
 
 
-async def watermark(connection: Connection) -> datetime | None:
-    """The minimum watermark over partitions; None while one has none."""
-    found: datetime | None = await connection.fetchval(_SQL["watermark"])
-    return found
+async def progress(connection: Connection) -> tuple[datetime | None, datetime]:
+    """The minimum watermark over partitions, None while one has none; and up to where hours and days are stored."""
+    row = await connection.fetchrow(_SQL["progress"])
+    if row is None:
+        raise AssertionError("a select without a table returns a row")
+    return row["watermark"], row["final_through"]
 
 
 async def take_dirty(connection: Connection, limit: int) -> tuple[list[tuple[str, datetime, int]], bool]:
@@ -68,16 +70,23 @@ async def passed(connection: Connection, through: datetime) -> None:
     await connection.execute(_SQL["passed"], through)
 
 
-async def make_leaf_rows(connection: Connection, step: str, finer: str, rows: Sequence[tuple[int, datetime, datetime]]) -> int:
-    """Hours or days of the assets of areas: (area series, start, end), from rows of a finer step; how many changed."""
+async def make_leaf_rows(
+    connection: Connection, step: str, finer: str, rows: Sequence[tuple[int, datetime, datetime]], unread_from: datetime
+) -> int:
+    """Hours or days of the assets of areas: (area series, start, end), from rows of a finer step; how many changed.
+
+    Nobody has read stored rows that start at `unread_from` or later.
+    """
     query = _SQL["leaf_rows"].format(table=_TABLES[step], finer=_TABLES[finer])
-    return len(await connection.fetch(query, *_columns(rows)))
+    return len(await connection.fetch(query, *_columns(rows), unread_from))
 
 
-async def make_area_rows(connection: Connection, step: str, rows: Sequence[Todo]) -> list[tuple[int, datetime]]:
-    """Rows of areas of one level; the (series, start) that changed."""
+async def make_area_rows(
+    connection: Connection, step: str, rows: Sequence[Todo], unread_from: datetime | None
+) -> list[tuple[int, datetime]]:
+    """Rows of areas of one level; the (series, start) that changed. `unread_from`: see `make_leaf_rows`, None for minutes."""
     query = _SQL["area_rows"].format(table=_TABLES[step], order=_ORDERS[step])
-    found = await connection.fetch(query, *_columns(rows), step != "1m")
+    found = await connection.fetch(query, *_columns(rows), unread_from)
     return [(row["series"], row["start"]) for row in found]
 
 

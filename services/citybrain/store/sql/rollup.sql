@@ -14,9 +14,11 @@ select fence from lease where name = $1 and owner = $2 and fence = $3 for update
 -- Stop being the owner, so that the next one need not wait.
 delete from lease where name = $1 and owner = $2
 
--- name: watermark
--- The moment that every partition has passed.
-select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate'
+-- name: progress
+-- The moment that every partition has passed, and the one up to which hours and days are stored.
+select (select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate')
+         as watermark,
+       (select greatest(final_through, timestamptz '1900-01-01 00:00+00') from rollup_state) as final_through
 
 -- name: take_dirty
 -- Take what is to be done now, each once.
@@ -46,7 +48,8 @@ select step, start, series, due from taken
 update rollup_state set final_through = greatest(final_through, $1)
 
 -- name: leaf_rows
--- Hours (days) of the assets of areas from their minutes (hours).
+-- Hours (days) of the assets of areas from their minutes (hours). Before $4 they are stored for good: a new row is a new
+-- figure. From then on nobody has read them here: the revision is the sum of the parts, as it was read until now.
 with todo as materialized (
   select * from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as t (parent, start, ends)
 ), fresh as (
@@ -58,28 +61,31 @@ with todo as materialized (
    group by w.series, t.start, t.parent
 )
 insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
-select series, start, parent, true, count, sum, min, max, latest, part, weight, subjects, revision from fresh
+select series, start, parent, true, count, sum, min, max, latest, part, weight, subjects,
+       case when start >= $4 then revision else 0 end
+  from fresh
  order by series, start
 on conflict (series, start) do update
    set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,
-       part = excluded.part, weight = excluded.weight, revision = w.revision + 1
+       part = excluded.part, weight = excluded.weight, revision = greatest(w.revision + 1, excluded.revision)
  where (w.count, w.sum, w.min, w.max, w.latest, w.part, w.weight) is distinct from
        (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.latest, excluded.part, excluded.weight)
 returning 1
 
 -- name: area_rows
--- Rows of areas from the rows whose parent they are; what comes back has changed.
+-- Rows of areas from the rows whose parent they are; what comes back has changed. Before $5 (null: always) a new row is a
+-- new figure; from then on its revision is the sum of its parts, those that have lost their figure included.
 with todo as materialized (
   select * from unnest($1::integer[], $2::timestamptz[], $3::integer[], $4::smallint[]) as t (series, start, parent, mode)
 ), child as (
-  select t.series, t.start, c.count, c.sum, c.min, c.max, c.latest, c.subjects, c.revision,
+  select t.series, t.start, c.count, c.sum, c.min, c.max, c.latest, c.revision,
+         case when c.count > 0 then c.subjects end as subjects,
          case when not c.leaf then c.part
               when t.mode = 0 then c.sum
-              when t.mode = 4 then round(c.part / c.count, 6)
-              else round(c.sum / c.count, 6) end as part,
-         case when c.leaf and t.mode = 4 then round(c.weight / c.count, 6) else c.weight end as weight
+              when t.mode = 4 then round(c.part / nullif(c.count, 0), 6)
+              else round(c.sum / nullif(c.count, 0), 6) end as part,
+         case when c.leaf and t.mode = 4 then round(c.weight / nullif(c.count, 0), 6) else c.weight end as weight
     from todo t join {table} c on c.parent = t.series and c.start = t.start
-   where c.count > 0
 ), fresh as (
   select t.series, t.start, t.parent, coalesce(sum(c.count), 0)::bigint as count, coalesce(sum(c.sum), 0) as sum,
          min(c.min) as min, max(c.max) as max, max(c.latest) as latest,
@@ -90,14 +96,14 @@ with todo as materialized (
 )
 insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
 select f.series, f.start, f.parent, false, f.count, f.sum, f.min, f.max, f.latest, f.part, f.weight, f.subjects,
-       case when $5::boolean then f.revision else 0 end
+       case when f.start >= $5::timestamptz then f.revision else 0 end
   from fresh f
  where f.count > 0 or exists (select from {table} o where o.series = f.series and o.start = f.start)
  order by {order}
 on conflict ({order}) do update
    set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,
        part = excluded.part, weight = excluded.weight, subjects = excluded.subjects, parent = excluded.parent,
-       revision = w.revision + 1
+       revision = greatest(w.revision + 1, excluded.revision)
  where (w.count, w.sum, w.min, w.max, w.latest, w.part, w.weight, w.subjects, w.parent) is distinct from
        (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.latest, excluded.part, excluded.weight,
         excluded.subjects, excluded.parent)
