@@ -98,7 +98,8 @@ insert into {table} as w (series, start, parent, leaf, count, sum, min, max, lat
 select f.series, f.start, f.parent, false, f.count, f.sum, f.min, f.max, f.latest, f.part, f.weight, f.subjects,
        case when f.start >= $5::timestamptz then f.revision else 0 end
   from fresh f
- where f.count > 0 or exists (select from {table} o where o.series = f.series and o.start = f.start)
+ where f.count > 0 or (f.start >= $5 and f.revision > 0)
+    or exists (select from {table} o where o.series = f.series and o.start = f.start)
  order by {order}
 on conflict ({order}) do update
    set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,
