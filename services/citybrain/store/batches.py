@@ -90,15 +90,15 @@ async def add_identities(connection: Connection, first: pl.DataFrame) -> dict[tu
     if int(tag.rpartition(" ")[2]) < first.height:
         rows = await connection.fetch(_SQL["find_identities"], *columns[:2])
         standing = {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
-    horizon: datetime | None = await connection.fetchval(_SQL["forgotten_before"])
+    horizon: int | None = await connection.fetchval(_SQL["forgotten_before"])
     if horizon is not None:
         standing |= await _old_events(connection, first, horizon)
     return standing
 
 
-async def _old_events(connection: Connection, first: pl.DataFrame, horizon: datetime) -> dict[tuple[int, str], str]:
+async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int) -> dict[tuple[int, str], str]:
     """Stored events of the same key (time, source, id) whose identities may have been forgotten."""
-    old = first.filter(pl.col("at") < int(horizon.timestamp() * 1_000_000))
+    old = first.filter(pl.col("at") < horizon)
     if not old.height:
         return {}
     columns = [old[name].to_list() for name in ("source_no", "id", "at", "subject")]

@@ -57,8 +57,8 @@ select i.source_no, i.id, encode(i.fingerprint, 'hex') as fingerprint
  where i.xmin <> pg_current_xact_id()::xid
 
 -- name: forgotten_before
--- Identities of events older than this may have been forgotten.
-select forgotten_before from identity_horizon
+-- Identities of events older than this, in µs since 1970, may have been forgotten.
+select (extract(epoch from forgotten_before) * 1000000)::bigint from identity_horizon
 
 -- name: find_old_events
 -- Events of the same key (time, source, id) whose identities were forgotten.

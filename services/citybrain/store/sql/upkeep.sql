@@ -21,8 +21,12 @@ select c.relname as name
 delete from event_personal where time < $1
 
 -- name: forget_paired
--- Paired readings of events older than a moment.
-delete from paired_reading where time < $1
+-- Paired readings of events older than a moment, but for those that a kept reading is compared with.
+delete from paired_reading p
+ where p.time < $1
+   and coalesce((select n.time from paired_reading n
+                  where n.metric = p.metric and n.subject = p.subject and n.chain = p.chain and (n.time, n.key) > (p.time, p.key)
+                  order by n.time, n.key limit 1), '-infinity') < $1
 
 -- name: forget_conflicts
 -- Conflicts of events older than a moment.
