@@ -178,13 +178,13 @@ def test_the_consumption_of_a_register_is_its_last_reading_less_the_first_resets
 
 
 def _consumption(city: City, span: tuple[str, str]) -> tuple[int, Decimal]:
-    """Readings and sum over all hours; the same over days, and for the meter, its district and the city."""
+    """Readings and sum over all days of the meter, its grid, its district and the city; the same over the meter's hours."""
     found = set()
-    for area, subject in ((GRIDS[2], "heat-660"), (GRIDS[2], None), (GRIDS[2][:6], None), (CITY, None)):
-        for step in ("1h", "1d"):
-            points = [point for point in city.points("heat.consumption", area, span, step, subject) if point["count"]]
-            found.add((sum(point["count"] for point in points), sum(point["sum"] for point in points)))
-            assert all(point["value"] == point["sum"] for point in points)
+    places = ((GRIDS[2], "heat-660"), (GRIDS[2], None), (GRIDS[2][:6], None), (CITY, None))
+    for area, subject, step in ((GRIDS[2], "heat-660", "1h"), *((*place, "1d") for place in places)):
+        points = [point for point in city.points("heat.consumption", area, span, step, subject) if point["count"]]
+        found.add((sum(point["count"] for point in points), sum(point["sum"] for point in points)))
+        assert all(point["value"] == point["sum"] for point in points)
     (one,) = found
     return one
 
