@@ -168,8 +168,11 @@ def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tup
     if not isinstance(command, click.Group):
         yield path, command
         return
-    for name, one in command.commands.items():
-        yield from _leaves(one, (*path, name))
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        one = command.get_command(context, name)
+        if one is not None:
+            yield from _leaves(one, (*path, name))
 
 
 def _parameter(one: click.Parameter) -> tuple[str, str, str] | None:

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
 
 import click
 
-from citybrain.commands.city import city
-from citybrain.commands.dead import dead
-from citybrain.commands.keys import keys
-from citybrain.commands.play import replay, simulate
-from citybrain.commands.schemas import schemas
-from citybrain.commands.serve import aggregate, api, ingest, migrate, up
-from citybrain.commands.state import state
 from citybrain.errors import CitybrainError
 
+COMMANDS: Mapping[str, str] = MappingProxyType({
+    "up": "serve", "ingest": "serve", "aggregate": "serve", "api": "serve", "migrate": "serve", "city": "city", "replay": "play",
+    "simulate": "play", "state": "state", "dead": "dead", "keys": "keys", "schemas": "schemas",
+})  # fmt: skip
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+class Commands(click.Group):
+    """Finds a command in the module of `citybrain.commands` that has it, so that each starts with what it needs alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """None for a name that there is not."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(import_module(f"citybrain.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        return found if isinstance(found, click.Command) else None
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="citybrain")
 def cli() -> None:
     """The brain of a city: events in, exact metrics by place out."""
-
-
-for _command in (up, ingest, aggregate, api, migrate, city, replay, simulate, state, dead, keys, schemas):
-    cli.add_command(_command)
 
 
 def main() -> None:

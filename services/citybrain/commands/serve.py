@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from citybrain import runner
 from citybrain.commands.running import run
-from citybrain.demo.play import play
 from citybrain.errors import SettingsError
 from citybrain.settings import read_settings
 from citybrain.store.migrate import migrate as bring_up
@@ -31,7 +31,8 @@ def up(data: Path, host: str, port: int, demo: bool) -> None:
     log_as_json("warning" if demo and settings.log_level == "info" else settings.log_level)
     if demo and settings.admin_key is None:
         raise SettingsError("--demo needs CITYBRAIN_ADMIN_KEY, the key it plays with; `make demo` makes one")
-    run(runner.up(runner.UpOptions(data, host, port, play if demo else None), settings))
+    play = import_module("citybrain.demo.play").play if demo else None  # needed by --demo alone, and slow to import
+    run(runner.up(runner.UpOptions(data, host, port, play), settings))
 
 
 def _role(name: str, text: str) -> click.Command:
