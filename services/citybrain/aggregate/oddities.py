@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from citybrain.aggregate.columns import MAX_CHAIN_BYTES, MAX_NAME_BYTES
 from citybrain.aggregate.modes import MODES
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def refuse(event: Event) -> None:
     chains = [reading.chain for reading in event.readings]
     if any("\0" in text or "\x01" in text for text in (*texts, *chains) if text is not None):
         raise ValueError("a text holds a control character that no column or key holds")
+    names = (event.id, event.source, event.subject or "")
+    if sum(len(name.encode()) for name in names) > MAX_NAME_BYTES or any(
+        len(one.encode()) > MAX_CHAIN_BYTES for one in chains if one is not None
+    ):
+        raise ValueError(f"id, source and subject have more than {MAX_NAME_BYTES} bytes, or a chain more than {MAX_CHAIN_BYTES}")
     if not (EARLIEST <= event.time < LATEST and EARLIEST <= event.accepted_at < LATEST):
         raise ValueError(f"a time is not from {EARLIEST} to {int(LATEST) - 1}")
     unknown = [reading.metric for reading in event.readings if reading.metric not in MODES]
