@@ -39,7 +39,7 @@ class Answer:
     body: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever was answered
+    def json(self) -> Any:
         return json.loads(self.body)
 
 
@@ -124,7 +124,7 @@ async def _served(app: FastAPI) -> AsyncIterator[int]:
         listening.bind(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         async with asyncio.timeout(10):
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            while not server.started:
                 await asyncio.sleep(0.01)
         yield listening.getsockname()[1]
         server.should_exit = True

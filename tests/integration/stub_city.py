@@ -113,5 +113,5 @@ async def stub_city(port: int = 0) -> AsyncIterator[StubCity]:
 
 async def eventually(done: Callable[[], bool], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not done():  # noqa: ASYNC110 - what is waited for happens in another process, too
+        while not done():
             await asyncio.sleep(0.01)

@@ -39,7 +39,7 @@ async def test_no_file_of_the_json_suite_gives_a_5xx_and_every_n_file_is_refused
                 assert 400 <= status < 500, path.name
 
 
-def _graft(vector: Any) -> Any:  # noqa: ANN401 - vectors hold anything
+def _graft(vector: Any) -> Any:
     """A vector of CloudEvents as an event of this city, what the vector tests left as it is."""
     if not isinstance(vector, dict):
         return vector

@@ -28,7 +28,7 @@ FEW: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def of(data: dict[str, Any], **others: Any) -> bytes:  # noqa: ANN401 - any attribute may be replaced
+def of(data: dict[str, Any], **others: Any) -> bytes:
     content: dict[str, Any] = {"kind": "parking.occupancy", "time": AT, "subject": "lot-1", "area": "61", "data": data}
     return fingerprint(**(content | others))
 
