@@ -43,7 +43,8 @@ _KINDS = ("occupancy", "flow", "pressure", "bin", "register", "direct", "started
 def happenings(draw: st.DrawFn, most: int = 30) -> list[Happening]:
     """Distinct events: no identity twice."""
     base = draw(st.lists(_MOMENTS, min_size=1, max_size=4))
-    kinds = st.sampled_from(draw(st.lists(st.sampled_from(_KINDS), min_size=1, max_size=6)))
+    some = st.lists(st.sampled_from(_KINDS), min_size=1, max_size=6)
+    kinds = st.sampled_from(draw(st.one_of(st.just(["register"]), st.just(["started", "ended"]), some, some)))
     count = draw(st.integers(1, most))
     return [_one(draw, n, draw(kinds), draw(st.one_of(st.sampled_from(base), _MOMENTS))) for n in range(count)]
 
