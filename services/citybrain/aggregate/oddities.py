@@ -15,7 +15,7 @@ from citybrain.aggregate.modes import MODES
 if TYPE_CHECKING:
     from citybrain.aggregate.decode import Event
 
-EARLIEST, LATEST = "1900", "2200"  # as the API reads them; months and watermarks are made around every time
+EARLIEST, LATEST = "1970", "2200"  # `latest` of a window sorts by microseconds since 1970
 _CONTROL = b"\\u000"  # how JSON writes a NUL, and the separator of our own keys
 
 

@@ -53,10 +53,10 @@ class AggregateWorker:
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
+    _failures: int = 0  # since the last batch that was stored
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""
-        failures = 0
         while True:
             try:
                 await self._read_on()
@@ -64,13 +64,11 @@ class AggregateWorker:
                 self.metrics.aggregate_fenced.inc()
                 _log.warning("aggregate_fenced")
             except Exception as error:  # noqa: BLE001 - the worker's outermost edge: logged, counted, tried again
-                failures += 1
+                self._failures += 1
                 self.metrics.aggregate_errors.labels(type(error).__name__).inc()
                 unknown = None if isinstance(error, CitybrainError) else error
-                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": failures}, exc_info=unknown)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-            else:
-                failures = 0
+                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": self._failures}, exc_info=unknown)
+                await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
 
     async def step(self) -> bool:
         """Store one batch; False when there was none. For tests and tools that want no loop."""
@@ -85,6 +83,7 @@ class AggregateWorker:
     async def _seed(self) -> None:
         """Read where the last owner stopped."""
         self._dictionary.rolled_back()
+        self._partitions.forget()
         partitions = await self.bus.partitions(self.topic)
         with translated():
             async with self.pool.acquire() as connection:
@@ -155,6 +154,7 @@ class AggregateWorker:
         self._dictionary.committed()
         self._announced.committed()
         self._limit.count(decoded.records, dead)
+        self._failures = 0
         self._go_to(decoded, context)
         self._tell(decoded, figures, time.monotonic() - begun)
         self.stored()
