@@ -19,37 +19,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # takes trailing zeros away and never rounds
 _PLAIN = 10**15  # ints up to here are written as they are
+_AS_THEY_ARE = (str, bool, type(None))
+_PLAIN_CHARS = 15  # of a number of at most 14 digits and its point
 
 
 def fingerprint(kind: str, time: datetime, subject: str | None, area: str | None, data: dict[str, Any]) -> bytes:
     """16 bytes of BLAKE2b over the content; `data` holds what a JSON reader makes, with Decimals in place of floats."""
-    content: list[object] = [kind, (time - _EPOCH) // _MICROSECOND, subject, area]
-    _add_fields(content, data)
-    return blake2b(ascii(content).encode("ascii"), digest_size=FINGERPRINT_BYTES).digest()
-
-
-def _add_fields(content: list[object], data: dict[str, Any]) -> None:
+    text = f"[{kind!a}, {(time - _EPOCH) // _MICROSECOND}, {subject!a}, {area!a}"
     for name in sorted(data):
-        value = data[name]
-        kind = type(value)
-        is_plain = kind is str or (kind is int and -_PLAIN < value < _PLAIN)
-        content += (name, value if is_plain else _canonical(value))
+        text += f", {name!a}, {_canonical(data[name])!a}"
+    return blake2b(f"{text}]".encode("ascii"), digest_size=FINGERPRINT_BYTES).digest()
 
 
 def _object(data: dict[str, Any]) -> tuple[object, ...]:
     """An object is a tuple, an array a list: the two never look the same."""
-    content: list[object] = []
-    _add_fields(content, data)
-    return tuple(content)
+    return tuple(part for name in sorted(data) for part in (name, _canonical(data[name])))
 
 
 def _canonical(value: object) -> object:
-    if value is None or isinstance(value, str | bool):
+    if isinstance(value, _AS_THEY_ARE):
         return value
-    if isinstance(value, int):
-        return value if -_PLAIN < value < _PLAIN else _number(Decimal(value))
     if isinstance(value, Decimal):
         return _number(value)
+    if isinstance(value, int):
+        return value if -_PLAIN < value < _PLAIN else _number(Decimal(value))
     if isinstance(value, dict):
         return _object(value)
     if isinstance(value, list | tuple):
@@ -59,6 +52,13 @@ def _canonical(value: object) -> object:
 
 def _number(value: Decimal) -> int | bytes:
     """An int where that is short, else the shortest decimal form as bytes, which no other value has."""
+    text = str(value)
+    if "." in text and "E" not in text:
+        text = text.rstrip("0")
+        if text[-1] != ".":
+            return text.encode("ascii")
+        if len(text) <= _PLAIN_CHARS:
+            return int(text[:-1])
     if -_PLAIN < value < _PLAIN and value == (whole := int(value)):
         return whole
     return str(value.normalize(_EXACT)).encode("ascii")

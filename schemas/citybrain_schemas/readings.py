@@ -6,12 +6,12 @@ Pure: units are named here and converted by ingest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, Literal, NamedTuple
 
 Role = Literal["register", "direct", "started", "ended"]
 ReadingsOf = Callable[[Any], "tuple[Reading, ...]"]
-_MICRO = Decimal("0.000001")
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # moves the point and never rounds
 
 
 class Reading(NamedTuple):
@@ -32,9 +32,9 @@ class Reading(NamedTuple):
 
 def micros(value: int | Decimal) -> int:
     """Millionths, rounded half-even once. The value is within ±10⁹ times any unit's factor (10¹⁵ at most)."""
-    if type(value) is int:
+    if isinstance(value, int):
         return value * 1_000_000
-    return int(Decimal(value).quantize(_MICRO, ROUND_HALF_EVEN).scaleb(6))
+    return round(value.scaleb(6, _EXACT))
 
 
 def always(*readings: Reading) -> ReadingsOf:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import memory, pipeline, single_posts
+from tests.bench import decide, memory, pipeline, single_posts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("what", nargs="?", choices=["all", "pipeline", "single", "memory"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "pipeline", "decide", "single", "memory"], default="all")
     parser.add_argument("--shape", action="append", default=[], help="dense, meters, registers or backlog; all without it")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     if options.what in {"all", "pipeline"}:
         pipeline.measure(options.shape, options.events, options.runs)
+    if options.what in {"all", "decide"}:
+        decide.measure()
     if options.what in {"all", "single"}:
         single_posts.measure(options.runs)
     if options.what in {"all", "memory"}:

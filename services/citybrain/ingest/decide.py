@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from citybrain.access import Principal
 from citybrain.bus.port import Record
 from citybrain.city import City
 from citybrain.ingest.record import ReadingRecord, make_record
 from citybrain.ingest.units import conversion
+from citybrain.ingest.usual import read_usual
 from citybrain_schemas.envelope import CheckedEvent, Envelope, check_event
 from citybrain_schemas.errors import ItemError, RejectCode
 from citybrain_schemas.instants import format_time
@@ -49,8 +52,18 @@ class Circumstances:
 def decide(item: object, around: Circumstances) -> Record | ItemError:
     """The record of one decoded item, or the first thing wrong with it."""
     event = check_event(item)
-    if isinstance(event, list):
-        return event[0]
+    return event[0] if isinstance(event, list) else _judged(event, around)
+
+
+def decide_usual(text: bytes | msgspec.Raw, around: Circumstances) -> Record | None:
+    """The record that `decide` would make of the item's text, in half the time; None when only `decide` can tell."""
+    event = read_usual(text)
+    found = None if event is None else _judged(event, around)
+    return found if isinstance(found, Record) else None
+
+
+def _judged(event: CheckedEvent, around: Circumstances) -> Record | ItemError:
+    """What the city, the key and the time say of an event that is right in itself."""
     refused = _not_admitted(event.envelope, around)
     if refused is not None:
         return refused
@@ -103,13 +116,14 @@ def _readings_of(event: CheckedEvent) -> list[ReadingRecord] | ItemError:
     """What the event says of each metric, in millionths of the metric's unit."""
     found: list[ReadingRecord] = []
     for reading in event.type.read(event.data):
-        value = micros(reading.value) if reading.unit is None else _converted(reading)
+        metric, posted, unit, numerator, weight, chain, role = reading
+        value = micros(posted) if unit is None or unit == _CANONICAL[metric] else _converted(reading)
         if isinstance(value, ItemError):
             return value
-        if reading.numerator is None or reading.weight is None:
-            found.append(ReadingRecord(reading.metric, value, None, None, reading.chain, reading.role))
+        if numerator is None or weight is None:
+            found.append(ReadingRecord(metric, value, None, None, chain, role))
         else:
-            found.append(ReadingRecord(reading.metric, value, micros(reading.numerator), micros(reading.weight)))
+            found.append(ReadingRecord(metric, value, micros(numerator), micros(weight)))
     return found
 
 

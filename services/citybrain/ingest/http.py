@@ -22,7 +22,7 @@ from citybrain.bus.port import Bus, BusFull, Record
 from citybrain.city import City
 from citybrain.errors import CitybrainError
 from citybrain.ingest import binary
-from citybrain.ingest.decide import Circumstances, decide
+from citybrain.ingest.decide import Circumstances, decide, decide_usual
 from citybrain.ingest.lines import Lines
 from citybrain.ingest.media import Form, form_of
 from citybrain.ingest.openapi import PATHS, SCHEMAS
@@ -156,8 +156,12 @@ class PostEvents:
         pace = Pace()
         try:
             async for index, line in _numbered(body):
-                item = _TOO_LONG if line is None else _decoded_line(line)
-                _judge(index, item, around, (tally, chunk))
+                usual = None if line is None else decide_usual(line, around)
+                if usual is not None:
+                    chunk.append(usual)
+                else:
+                    item = _TOO_LONG if line is None else _decoded_line(line)
+                    _judge(index, item, around, (tally, chunk))
                 if len(chunk) == _CHUNK_RECORDS:
                     await self._append(chunk, tally)
                     chunk = []
@@ -225,7 +229,11 @@ async def _decide_all(items: Sequence[object], around: Circumstances, tally: Tal
     records: list[Record] = []
     pace = Pace()
     for index, item in enumerate(items):
-        _judge(index, decode_item(item) if isinstance(item, msgspec.Raw) else item, around, (tally, records))
+        usual = decide_usual(item, around) if isinstance(item, msgspec.Raw) else None
+        if usual is not None:
+            records.append(usual)
+        else:
+            _judge(index, decode_item(item) if isinstance(item, msgspec.Raw) else item, around, (tally, records))
         if pace.is_due():
             await pace.rest()
     return records

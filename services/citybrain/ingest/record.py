@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +10,6 @@ import msgspec
 from citybrain.bus.port import Record
 from citybrain_schemas.canonical import fingerprint
 from citybrain_schemas.envelope import CheckedEvent, Envelope, ExtensionValue
-from citybrain_schemas.instants import format_time
 
 
 class ReadingRecord(msgspec.Struct, omit_defaults=True, gc=False):
@@ -29,7 +29,7 @@ class EventRecord(msgspec.Struct, omit_defaults=True):
     id: str
     source: str
     type: str
-    time: str
+    time: msgspec.Raw
     area: str
     data: dict[str, Any]
     fingerprint: str
@@ -42,6 +42,7 @@ class EventRecord(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_WHOLE_SECONDS = len('"2026-11-23T00:15:02')
 
 
 def make_record(
@@ -54,7 +55,7 @@ def make_record(
         envelope.id,
         envelope.source,
         envelope.type,
-        format_time(envelope.time),
+        json_instant(envelope.time),
         area,
         data,
         _fingerprint(envelope),
@@ -66,6 +67,12 @@ def make_record(
         flags,
     )
     return Record((envelope.subject or envelope.source).encode(), envelope.type, _encode(value))
+
+
+def json_instant(at: datetime) -> msgspec.Raw:
+    """What `format_time` writes of a time in UTC, as JSON, in a tenth of the time."""
+    text = _encode(at)
+    return msgspec.Raw(text if at.microsecond else text[:_WHOLE_SECONDS] + b'.000000Z"')
 
 
 def _fingerprint(envelope: Envelope) -> str:
