@@ -134,8 +134,7 @@ create table asset_state (
   latest     text collate "C" not null,
   data       json             not null,
   primary key (subject, type)
-) with (fillfactor = 80);
-create index asset_state_area on asset_state (area);
+) with (fillfactor = 50);  -- no index but its key: every reading of a meter updates its row, and a second index costs half as much again
 
 -- Readings that mean something only beside their neighbours in time: registers of meters, starts and ends of parking.
 create table paired_reading (
