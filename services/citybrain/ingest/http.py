@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +42,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ITEMS = 5000
 MAX_HELD_BYTES = 128 * 1024 * 1024  # bodies that wait in memory, of all posts together
 _CHUNK_RECORDS = 1000
+_LONG_BYTES = 16 * 1024  # posts of more take turns
 _SLICE_S = 0.004  # let others run after working this long
 _TOO_LONG = ItemError(RejectCode.TOO_LARGE, None, f"is longer than {MAX_ITEM_BYTES >> 10} KiB")
 _NOT_JSON = ItemError(RejectCode.NOT_JSON, None, "is not JSON")
@@ -131,7 +133,7 @@ class PostEvents:
                 self._hold(len(piece))
                 held += piece
             around, tally = judging
-            async with self._turn:
+            async with self._turn if len(held) > _LONG_BYTES else nullcontext():
                 records = await _decide_all(_items(form, bytes(held), headers), around, tally)
             await self._append(records, tally)
         except NotJson as error:
@@ -214,6 +216,8 @@ def _items(form: Form, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> S
         payload = decode_item(body) if body else None
         return [payload if isinstance(payload, ItemError) else binary.item_of(headers, payload)]
     if form is Form.ONE or (form is Form.ONE_OR_MANY and not body.lstrip(b" \t\r\n").startswith(b"[")):
+        if body.startswith(b"{"):
+            return [msgspec.Raw(body)]
         item = decode_item(body)
         if isinstance(item, list):
             raise NotJson("one event was announced, not an array")

@@ -35,7 +35,7 @@ def _kept(event: object) -> dict[str, Any]:
     return value
 
 
-def _refused(event: object, **how: Any) -> tuple[str, str | None]:  # noqa: ANN401 - passed on
+def _refused(event: object, **how: Any) -> tuple[str, str | None]:
     found = _decide(event, **how)
     assert isinstance(found, ItemError), found
     return found.code.value, found.field
