@@ -20,6 +20,7 @@ from citybrain_schemas.readings import Role
 EVENTS_TOPIC = "city.events.v1"
 TYPE_HEADER = "type"
 HEARTBEAT_TYPE = "heartbeat"
+MAX_NAME_BYTES = 1750  # of id, source and subject together: an index row of PostgreSQL holds no more
 OUTSIDE_AREA = "outside_area"  # a flag: the location is not in the area that the event gave
 
 

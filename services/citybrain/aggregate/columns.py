@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from citybrain_schemas.topics import MAX_NAME_BYTES
+
 if TYPE_CHECKING:
     from citybrain.aggregate.decode import Event
 
 MAX_MICROS = 10**15
-MAX_NAME_BYTES, MAX_CHAIN_BYTES = 1750, 800  # of id, source and subject together: an index of PostgreSQL holds 2704 a row
+MAX_CHAIN_BYTES = 800
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY_NAMES = ("id", "source", "subject")
 _MICROSECOND = timedelta(microseconds=1)

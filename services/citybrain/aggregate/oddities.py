@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from citybrain.aggregate.columns import MAX_CHAIN_BYTES, MAX_NAME_BYTES
+from citybrain.aggregate.columns import MAX_CHAIN_BYTES
 from citybrain.aggregate.modes import MODES
+from citybrain_schemas.topics import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
     from citybrain.aggregate.decode import Event

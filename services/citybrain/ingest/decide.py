@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -18,9 +18,10 @@ from citybrain_schemas.errors import ItemError, RejectCode
 from citybrain_schemas.instants import format_time
 from citybrain_schemas.metrics import METRICS
 from citybrain_schemas.readings import Reading, micros
-from citybrain_schemas.topics import OUTSIDE_AREA
+from citybrain_schemas.topics import MAX_NAME_BYTES, OUTSIDE_AREA
 
 MAX_AHEAD = timedelta(minutes=5)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # windows order readings by microseconds since then
 MAX_MICROS = 10**15  # ±10⁹ of any unit
 _CANONICAL = {name: metric.unit for name, metric in METRICS.items()}
 _UNKNOWN_AREA = ItemError(RejectCode.UNKNOWN_AREA, "area", "is not an area of this city")
@@ -46,7 +47,7 @@ class Circumstances:
     def of(cls, city: City, principal: Principal, now: datetime) -> Circumstances:
         """`now` is aware."""
         horizon = timedelta(days=city.settings.horizon_days)
-        return cls(city, principal.source_prefix, now - horizon, now + MAX_AHEAD, format_time(now))
+        return cls(city, principal.source_prefix, max(now - horizon, EARLIEST), now + MAX_AHEAD, format_time(now))
 
 
 def decide(item: object, around: Circumstances) -> Record | ItemError:
@@ -64,7 +65,7 @@ def decide_usual(text: bytes | msgspec.Raw, around: Circumstances) -> Record | N
 
 def _judged(event: CheckedEvent, around: Circumstances) -> Record | ItemError:
     """What the city, the key and the time say of an event that is right in itself."""
-    refused = _not_admitted(event.envelope, around)
+    refused = _not_admitted(event.envelope, around) or _not_held(event.envelope)
     if refused is not None:
         return refused
     area = _area_of(event, around.city)
@@ -86,6 +87,15 @@ def _not_admitted(envelope: Envelope, around: Circumstances) -> ItemError | None
         days = around.city.settings.horizon_days
         return ItemError(RejectCode.TOO_OLD, "time", f"is more than {days} days ago, the horizon of this city")
     return None
+
+
+def _not_held(envelope: Envelope) -> ItemError | None:
+    """Why its names cannot be kept: limits count characters, an index of the database counts bytes."""
+    names = envelope.id + envelope.source + (envelope.subject or "")
+    if len(names) * 4 <= MAX_NAME_BYTES or len(names.encode()) <= MAX_NAME_BYTES:
+        return None
+    detail = f"id, source and subject together must not be longer than {MAX_NAME_BYTES} bytes of UTF-8"
+    return ItemError(RejectCode.INVALID_FIELD, "source", detail)
 
 
 def _area_of(event: CheckedEvent, city: City) -> str | ItemError:

@@ -74,6 +74,15 @@ def test_personal_fields_are_kept_apart() -> None:
     assert (value["data"], value["personal"]) == ({"violation": "double"}, {"plate": "陕F 12345"})
 
 
+def test_names_are_kept_up_to_the_bytes_that_an_index_holds() -> None:
+    assert _kept(occupancy(source="源" * 400, subject="车" * 100))["source"] == "源" * 400
+
+
+def test_no_horizon_reaches_before_1970() -> None:
+    principal = Principal(uuid4(), "a key", Role.INGEST, None)
+    assert Circumstances.of(CITY, principal, datetime(1971, 1, 1, tzinfo=UTC)).earliest == datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(("delay", "code"), [(301, "future_time"), (-HORIZON_DAYS * 86_400 - 1, "too_old")])
 def test_a_time_too_far_ahead_or_behind_is_refused(delay: int, code: str) -> None:
     assert _refused(occupancy(time=(NOW + timedelta(seconds=delay)).isoformat())) == (code, "time")
@@ -112,6 +121,7 @@ def test_the_area_is_as_given_else_the_rosters_else_where_it_happened(
         (occupancy(area=None), "unknown_area", "area"),
         (report((0, 0)), "unknown_area", "data.location"),
         (occupancy(subject=None), "invalid_field", "subject"),
+        (occupancy(source="源" * 500, subject="车" * 100), "invalid_field", "source"),
         (occupancy(type="parking.levitation"), "unknown_type", "type"),
         (occupancy(data={"occupied": -1, "capacity": 5}), "invalid_field", "data.occupied"),
         (occupancy(data={"occupied": "many", "capacity": 5}), "invalid_field", "data.occupied"),
