@@ -22,13 +22,13 @@ NOW = datetime.now(UTC)
 CITY = small_city()
 
 
-def _decide(event: object, source_prefix: str | None = None, now: datetime = NOW) -> Record | ItemError:
+def _decide(event: object, source_prefix: str | None = None, now: datetime | None = None) -> Record | ItemError:
     principal = Principal(uuid4(), "a key", Role.INGEST, source_prefix)
-    return decide(decode_item(json.dumps(event).encode()), Circumstances.of(CITY, principal, now))
+    return decide(decode_item(json.dumps(event).encode()), Circumstances.of(CITY, principal, now or datetime.now(UTC)))
 
 
-def _kept(event: object) -> dict[str, Any]:
-    record = _decide(event)
+def _kept(event: object, now: datetime | None = None) -> dict[str, Any]:
+    record = _decide(event, now=now)
     assert isinstance(record, Record), record
     AcceptedEvent.model_validate_json(record.value)
     value: dict[str, Any] = json.loads(record.value, parse_float=Decimal)
@@ -85,12 +85,12 @@ def test_no_horizon_reaches_before_1970() -> None:
 
 @pytest.mark.parametrize(("delay", "code"), [(301, "future_time"), (-HORIZON_DAYS * 86_400 - 1, "too_old")])
 def test_a_time_too_far_ahead_or_behind_is_refused(delay: int, code: str) -> None:
-    assert _refused(occupancy(time=(NOW + timedelta(seconds=delay)).isoformat())) == (code, "time")
+    assert _refused(occupancy(time=(NOW + timedelta(seconds=delay)).isoformat()), now=NOW) == (code, "time")
 
 
 @pytest.mark.parametrize("delay", [300, -HORIZON_DAYS * 86_400])
 def test_a_time_at_the_limit_is_taken(delay: int) -> None:
-    _kept(occupancy(time=(NOW + timedelta(seconds=delay)).isoformat()))
+    _kept(occupancy(time=(NOW + timedelta(seconds=delay)).isoformat()), NOW)
 
 
 @pytest.mark.parametrize(
