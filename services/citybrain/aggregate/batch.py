@@ -87,7 +87,7 @@ def _moves(decoded: Decoded, context: BatchContext) -> list[Move]:
             partition,
             progress.first_offset,
             progress.next_offset,
-            None if progress.latest is None else progress.latest - context.watermark_delay,
+            progress.watermark(context.watermark_delay),
             max(progress.heartbeats, default=None),
         )
         for partition, progress in sorted(decoded.progress.items())

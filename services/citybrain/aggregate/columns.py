@@ -7,7 +7,7 @@ text), flags (PostgreSQL array text), fingerprint (hex), time and accepted_at (t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,8 +113,3 @@ def micros_of(moment: datetime) -> int:
 def moment_of(micros: int) -> datetime:
     """The other way round."""
     return EPOCH + timedelta(microseconds=micros)
-
-
-def moments(column: Iterable[int]) -> list[datetime]:
-    """A column of µs as datetimes."""
-    return [moment_of(micros) for micros in column]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import msgspec
 import polars as pl
 
-from citybrain.aggregate.columns import MAX_MICROS, are_sound, event_columns, moments
+from citybrain.aggregate.columns import MAX_MICROS, are_sound, event_columns, moment_of
 from citybrain.aggregate.oddities import are_plain, refuse
 from citybrain.bus.port import Batch
 from citybrain_schemas.instants import INSTANT_PATTERN
@@ -74,6 +74,10 @@ class Progress(NamedTuple):
     latest: datetime | None
     heartbeats: tuple[datetime, ...]
 
+    def watermark(self, delay: timedelta) -> datetime | None:
+        """What these records say that their partition has passed; None when they say nothing of time."""
+        return None if self.latest is None else self.latest - delay
+
 
 class Decoded(NamedTuple):
     """What a fetch returned, in the order of the log. `events` and `readings` are the columns of aggregate.columns."""
@@ -113,7 +117,7 @@ def decode(batches: Sequence[Batch]) -> Decoded:
     progress: dict[int, Progress] = {}
     for n, (batch, one) in enumerate(zip(batches, read, strict=True)):
         before = progress.get(batch.partition, Progress(batch.first_offset, 0, None, ()))
-        times = [*moments([latest[n]] if n in latest else []), *one.beats, *([before.latest] if before.latest else [])]
+        times = [*([moment_of(latest[n])] if n in latest else []), *one.beats, *([before.latest] if before.latest else [])]
         progress[batch.partition] = Progress(
             before.first_offset, batch.next_offset, max(times, default=None), (*before.heartbeats, *one.beats)
         )

@@ -170,7 +170,7 @@ class AggregateWorker:
             beats = [beat for beat in (before.last_heartbeat, *progress.heartbeats) if beat is not None]
             self._positions[partition] = Position(
                 progress.next_offset,
-                _later(before.watermark, None if progress.latest is None else progress.latest - context.watermark_delay),
+                _later(before.watermark, progress.watermark(context.watermark_delay)),
                 max(beats, default=None),
             )
 
