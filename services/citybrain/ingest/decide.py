@@ -10,27 +10,22 @@ import msgspec
 from citybrain.access import Principal
 from citybrain.bus.port import Record
 from citybrain.city import City
-from citybrain.ingest.record import ReadingRecord, make_record
-from citybrain.ingest.units import conversion
+from citybrain.ingest.record import make_record
 from citybrain.ingest.usual import read_usual
+from citybrain.readings import readings_of
 from citybrain_schemas.envelope import CheckedEvent, Envelope, check_event
 from citybrain_schemas.errors import ItemError, RejectCode
 from citybrain_schemas.instants import format_time
-from citybrain_schemas.metrics import METRICS
-from citybrain_schemas.readings import Reading, micros
 from citybrain_schemas.topics import MAX_NAME_BYTES, OUTSIDE_AREA
 
 MAX_AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # windows order readings by microseconds since then
-MAX_MICROS = 10**15  # ±10⁹ of any unit
-_CANONICAL = {name: metric.unit for name, metric in METRICS.items()}
 _UNKNOWN_AREA = ItemError(RejectCode.UNKNOWN_AREA, "area", "is not an area of this city")
 _NOWHERE = ItemError(
     RejectCode.UNKNOWN_AREA, "area", "is needed: neither the roster nor a location says which area the event is of"
 )
 _OUTSIDE_CITY = ItemError(RejectCode.UNKNOWN_AREA, "data.location", "is in no unit grid of this city")
 _FUTURE = ItemError(RejectCode.FUTURE_TIME, "time", "is more than 5 minutes ahead of the server's clock")
-_OUT_OF_RANGE = ItemError(RejectCode.OUT_OF_RANGE, "data.value", "must be within ±1000000000 in the metric's unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ def _judged(event: CheckedEvent, around: Circumstances) -> Record | ItemError:
     area = _area_of(event, around.city)
     if isinstance(area, ItemError):
         return area
-    readings = _readings_of(event)
+    readings = readings_of(event.type, event.data)
     if isinstance(readings, ItemError):
         return readings
     return make_record(event, area, _flags_of(event, around.city), readings, around.accepted_at)
@@ -120,31 +115,3 @@ def _flags_of(event: CheckedEvent, city: City) -> list[str] | None:
         return None
     lon, lat = map(float, event.data.location.coordinates[:2])
     return None if city.places.within(envelope.area, lon, lat, envelope.time) else [OUTSIDE_AREA]
-
-
-def _readings_of(event: CheckedEvent) -> list[ReadingRecord] | ItemError:
-    """What the event says of each metric, in millionths of the metric's unit."""
-    found: list[ReadingRecord] = []
-    for reading in event.type.read(event.data):
-        metric, posted, unit, numerator, weight, chain, role = reading
-        value = micros(posted) if unit is None or unit == _CANONICAL[metric] else _converted(reading)
-        if isinstance(value, ItemError):
-            return value
-        if numerator is None or weight is None:
-            found.append(ReadingRecord(metric, value, None, None, chain, role))
-        else:
-            found.append(ReadingRecord(metric, value, micros(numerator), micros(weight)))
-    return found
-
-
-def _converted(reading: Reading) -> int | ItemError:
-    canonical = _CANONICAL[reading.metric]
-    unit = reading.unit
-    if unit is None or unit == canonical:
-        return micros(reading.value)
-    how = conversion(unit, canonical)
-    if how is None:
-        detail = f"is not a unit that converts to {canonical}, the unit of {reading.metric}"
-        return ItemError(RejectCode.INVALID_FIELD, "data.unit", detail)
-    value = how.micros(*reading.value.as_integer_ratio())
-    return value if -MAX_MICROS <= value <= MAX_MICROS else _OUT_OF_RANGE

@@ -29,7 +29,7 @@ from citybrain.ingest.media import Form, form_of
 from citybrain.ingest.openapi import PATHS, SCHEMAS
 from citybrain.ingest.strict_json import MAX_ITEM_BYTES, NotJson, cut_array, decode_item
 from citybrain.ingest.tally import Tally
-from citybrain.ingest.units import warm_up
+from citybrain.readings import warm_up
 from citybrain.telemetry import Metrics
 from citybrain.web import Described, Problem, problem_response
 from citybrain.web.body import Body, discard

@@ -8,19 +8,9 @@ from typing import Any
 import msgspec
 
 from citybrain.bus.port import Record
+from citybrain.readings import Reading
 from citybrain_schemas.canonical import fingerprint
 from citybrain_schemas.envelope import CheckedEvent, Envelope, ExtensionValue
-
-
-class ReadingRecord(msgspec.Struct, omit_defaults=True, gc=False):
-    """`topics.AcceptedReading`."""
-
-    metric: str
-    micros: int
-    numerator_micros: int | None = None
-    weight_micros: int | None = None
-    chain: str | None = None
-    role: str | None = None
 
 
 class EventRecord(msgspec.Struct, omit_defaults=True):
@@ -34,7 +24,7 @@ class EventRecord(msgspec.Struct, omit_defaults=True):
     data: dict[str, Any]
     fingerprint: str
     accepted_at: str
-    readings: list[ReadingRecord]
+    readings: list[Reading]
     subject: str | None = None
     personal: dict[str, Any] | None = None
     extensions: dict[str, ExtensionValue] | None = None
@@ -45,9 +35,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 _WHOLE_SECONDS = len('"2026-11-23T00:15:02')
 
 
-def make_record(
-    event: CheckedEvent, area: str, flags: list[str] | None, readings: list[ReadingRecord], accepted_at: str
-) -> Record:
+def make_record(event: CheckedEvent, area: str, flags: list[str] | None, readings: list[Reading], accepted_at: str) -> Record:
     """One record, placed by its subject, else by its source."""
     envelope = event.envelope
     data, personal = _apart(envelope.data, event.type.personal)

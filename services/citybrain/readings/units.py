@@ -1,4 +1,4 @@
-"""Convert posted units to a metric's own, exactly. Called by decide. Pure; factors come from the pint library as fractions.
+"""Convert posted units to a metric's own, exactly. Called by of_event. Pure; factors come from the pint library as fractions.
 
 Understood: SI names and prefixes, and what meters commonly print (m3/h, m³/h, L/s, bar, psi, °F, kgf/cm2, Gcal …), joined by
 `/`, `·`, `*`, `.` or a space, with exponents up to 3. Normal cubic metres (Nm³) are refused: what they are in m³ depends on

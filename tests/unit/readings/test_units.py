@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citybrain.ingest.units import Conversion, conversion
+from citybrain.readings.units import Conversion, conversion
 from citybrain_schemas.metrics import METRICS
 
 
