@@ -1,8 +1,8 @@
 """One batch, one transaction: which events are new, and every row they change. Called by aggregate.worker.
 
 Order of the transaction: move the offsets (the fence), gaps and dead letters, sources, identities, conflicts, new events,
-minutes of assets, pairs, latest states, dirty rows, figures. A crash anywhere leaves nothing; a repeat of the whole changes
-nothing.
+minutes of assets, pairs, latest states, dirty rows, figures, the change that alert reads. A crash anywhere leaves nothing; a
+repeat of the whole changes nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from citybrain.aggregate.announced import Announced
 from citybrain.aggregate.columns import micros_of
 from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.watermark import gaps
-from citybrain.aggregate.windows import SERIES, dirty_rows, minutes, paired, with_events
+from citybrain.aggregate.windows import MINUTE, SERIES, dirty_rows, minutes, paired, with_events
 from citybrain.store import batches
-from citybrain.store.batches import Figures, Move
+from citybrain.store.batches import Change, Figures, Move
 from citybrain.store.dictionary import Dictionary, Series
 from citybrain.store.pool import Connection
 from citybrain_schemas.events import EVENT_TYPES
@@ -60,16 +60,16 @@ async def store_batch(connection: Connection, decoded: Decoded, context: BatchCo
         raise Fenced
     await batches.add_gaps(connection, context.topic, _gaps(decoded, context))
     await batches.add_dead_letters(connection, context.topic, decoded.undecodable)
-    found, conflicts = None, 0
+    found, conflicts, change = None, 0, Change()
     if decoded.events.height:
         numbers = await context.dictionary.number_sources(connection, decoded.events["source"].unique().to_list())
         events = decoded.events.with_columns(pl.col("source").replace_strict(numbers, return_dtype=pl.Int32).alias("source_no"))
         found = await _sort_out(connection, events)
         conflicts = await batches.add_conflicts(connection, found.others)
         if found.new.height:
-            await _store_new(connection, found.new, decoded.readings, context)
+            change = await _store_new(connection, found.new, decoded.readings, context)
     figures = _figures(decoded, found, conflicts)
-    await batches.count(connection, context.topic, min(decoded.progress), figures)
+    await batches.finish(connection, context.topic, min(decoded.progress), figures, change)
     return figures
 
 
@@ -119,7 +119,8 @@ async def _sort_out(connection: Connection, events: pl.DataFrame) -> Sorted:
     return Sorted(events.filter(new), events.filter(others), len(new) - sum(new) - sum(others))
 
 
-async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.DataFrame, context: BatchContext) -> None:
+async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.DataFrame, context: BatchContext) -> Change:
+    """Store new events and all that follows from them; what alert has to look at."""
     await batches.add_events(connection, new)
     await batches.add_personal(connection, new)
     mine = with_events(readings, new)
@@ -127,12 +128,15 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
     parents, numbers = await _number(connection, context.dictionary, [Series(*row) for row in frame.select(SERIES).iter_rows()])
     await batches.add_minutes(connection, frame, numbers, parents)
     starts = frame["minute"].to_list()
-    for parent, start in await _store_pairs(connection, mine, context.dictionary):
+    for number, parent, start in await _store_pairs(connection, mine, context.dictionary):
+        numbers.append(number)
         parents.append(parent)
         starts.append(micros_of(start))
     await batches.put_assets(connection, _assets(new))
     rows = dirty_rows(parents, starts, context.zone)
     await batches.add_dirty(connection, context.announced.untold(rows, context.watermark, context.zone))
+    late = late_assets(new, context.watermark)
+    return Change(numbers, [start // MINUTE for start in starts], *(late[name].to_list() for name in late.columns))
 
 
 async def _number(connection: Connection, dictionary: Dictionary, series: Sequence[Series]) -> tuple[list[int], list[int]]:
@@ -142,8 +146,8 @@ async def _number(connection: Connection, dictionary: Dictionary, series: Sequen
     return [numbers[one.of_area] for one in series], [numbers[one] for one in series]
 
 
-async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, datetime]]:
-    """Readings that need a partner; the (area series, minute) that changed."""
+async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, int, datetime]]:
+    """Readings that need a partner; the (series, area series, minute) that changed."""
     touched = await batches.add_pairs(connection, paired(readings))
     parents, numbers = await _number(
         connection, dictionary, [Series(metric, area, subject) for metric, subject, area, _ in touched]
@@ -153,11 +157,23 @@ async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionar
     )
 
 
+def late_assets(new: pl.DataFrame, watermark: int) -> pl.DataFrame:
+    """The (subject, type, minute since 1970) in which assets spoke though the minute had ended by the watermark (µs)."""
+    minute = pl.col("at") // MINUTE
+    return (
+        new.filter(_of_asset() & ((minute + 1) * MINUTE <= watermark)).select("subject", "type", minute.alias("minute")).unique()
+    )
+
+
+def _of_asset() -> pl.Expr:
+    return pl.col("subject").is_not_null() & pl.col("type").is_in(_SENSOR_TYPES)
+
+
 def _assets(new: pl.DataFrame) -> pl.DataFrame:
     """The latest event of each asset and type in the batch, with the key that orders it."""
     at = pl.col("at").cast(pl.String).str.zfill(16)
     return (
-        new.filter(pl.col("subject").is_not_null() & pl.col("type").is_in(_SENSOR_TYPES))
+        new.filter(_of_asset())
         .sort("order")
         .unique(["subject", "type"], keep="last")
         .select(

@@ -43,11 +43,12 @@ _Row = TypeVar("_Row")
 
 @dataclass(slots=True)
 class Rollup:
-    """One shard's rollup. `wake` is set when aggregate has stored something."""
+    """One shard's rollup. `wake` is set when aggregate has stored something; `told` is called after a pass that did something."""
 
     pool: Pool
     city: Callable[[], City]
     metrics: Metrics
+    told: Callable[[], None] = lambda: None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     owner: UUID = field(default_factory=uuid4)
     _tree: SeriesTree = field(default_factory=lambda: SeriesTree(Dictionary()))
@@ -109,6 +110,7 @@ class Rollup:
             raise
         self._tree.dictionary.committed()
         if done:
+            self.told()
             self.metrics.rollup_pass_seconds.observe(time.monotonic() - begun)
         return done
 
@@ -118,13 +120,19 @@ class Rollup:
         What is due waits until all that is dirty was taken: a day is made from hours, and must not overtake one of them.
         """
         city = self.city()
-        through, stored_through = await rollups.progress(connection)
+        through, stored_through, told_through = await rollups.progress(connection)
         taken, more = await rollups.take_dirty(connection, MAX_DIRTY)
-        await self._areas(connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"], None)
+        changed = await self._areas(
+            connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"], None
+        )
+        passed = None if more or through is None else through.replace(second=0, microsecond=0)
+        tells = bool(changed) or (passed is not None and (told_through is None or passed > told_through))
+        if tells:
+            await rollups.tell(connection, passed, [(series, minute_of(start)) for series, start in changed])
         later = [(step, start, series, end_of(step, start, city.settings.zone)) for step, start, series in taken if step != "1m"]
         await rollups.put_later(connection, later)
         if through is None or more or (taken and time.monotonic() < self._later_from):
-            return bool(taken)
+            return bool(taken) or tells
         begun = time.monotonic()
         due = await rollups.take_due(connection, through, MAX_DUE)
         for step in ("1h", "1d"):
@@ -135,7 +143,7 @@ class Rollup:
             await rollups.passed(connection, through)
         ended = time.monotonic()
         self._later_from = ended + LATER_SHARE * (ended - begun)
-        return bool(taken or due)
+        return bool(taken or due) or tells
 
     async def _longer(
         self, connection: Connection, city: City, step: str, rows: Sequence[tuple[datetime, int, datetime]], unread_from: datetime
@@ -152,8 +160,12 @@ class Rollup:
 
     async def _areas(
         self, connection: Connection, city: City, step: str, rows: Iterable[tuple[datetime, int]], unread_from: datetime | None
-    ) -> None:
-        """Rows of areas, the finest level first; a changed row makes its parent part of the next level's work."""
+    ) -> list[tuple[int, datetime]]:
+        """Rows of areas, the finest level first; a changed row makes its parent part of the next level's work.
+
+        Returns the (series, start) that changed.
+        """
+        all_changed: list[tuple[int, datetime]] = []
         work: defaultdict[int, set[tuple[Place, datetime]]] = defaultdict(set)
         more = set(rows)
         while more or work:
@@ -166,9 +178,16 @@ class Rollup:
             for part in _parts(todo):
                 changed += await rollups.make_area_rows(connection, step, part, unread_from)
             self.metrics.rollup_rows.labels(step).inc(len(changed))
+            all_changed += changed
             above = {place.number: place for place, _ in level}
             parents = ((start, above[number].parent_at(start)) for number, start in changed)
             more = {(start, parent) for start, parent in parents if parent > 0}
+        return all_changed
+
+
+def minute_of(start: datetime) -> int:
+    """Minutes since 1970."""
+    return int(start.timestamp()) // 60
 
 
 def finer_step(step: str, start: datetime, end: datetime) -> str:

@@ -52,6 +52,17 @@ class Figures(NamedTuple):
     dead: int
 
 
+class Change(NamedTuple):
+    """What alert has to look at, minutes since 1970: (series, minute) whose figures changed, and (subject, type, minute) of
+    assets that spoke in a minute which was final already."""
+
+    series: Sequence[int] = ()
+    minutes: Sequence[int] = ()
+    late_subjects: Sequence[str] = ()
+    late_types: Sequence[str] = ()
+    late_minutes: Sequence[int] = ()
+
+
 async def open_positions(connection: Connection, topic: str, partitions: int) -> dict[int, Position]:
     """Where aggregate stands, made at 0 where it never was."""
     await connection.execute(_SQL["open_positions"], ROLE, topic, list(range(partitions)))
@@ -64,9 +75,9 @@ async def move(connection: Connection, topic: str, moves: Sequence[Move]) -> boo
     return len(await connection.fetch(_SQL["move"], ROLE, topic, *_columns(moves))) == len(moves)
 
 
-async def count(connection: Connection, topic: str, partition: int, figures: Figures) -> None:
-    """Add to the figures; a partition's row carries them, their sum is what counts."""
-    await connection.execute(_SQL["count"], ROLE, topic, partition, *figures)
+async def finish(connection: Connection, topic: str, partition: int, figures: Figures, change: Change) -> None:
+    """Add to the figures and tell alert what changed; a partition's row carries the figures, their sum is what counts."""
+    await connection.execute(_SQL["finish"], ROLE, topic, partition, *figures, *change)
 
 
 async def add_gaps(connection: Connection, topic: str, gaps: Sequence[tuple[int, datetime, datetime]]) -> None:
@@ -153,8 +164,8 @@ async def add_pairs(connection: Connection, rows: Sequence[Sequence[object]]) ->
     return [tuple(row) for row in await connection.fetch(_PAIRS["touched"], *columns[:6])]
 
 
-async def derive_pairs(connection: Connection, rows: Sequence[Sequence[object]]) -> list[tuple[int, datetime]]:
-    """Make minutes anew: metric, subject, area, start, series, parent. The (parent, start) that changed."""
+async def derive_pairs(connection: Connection, rows: Sequence[Sequence[object]]) -> list[tuple[int, int, datetime]]:
+    """Make minutes anew: metric, subject, area, start, series, parent. The (series, parent, start) that changed."""
     return [tuple(row) for row in await connection.fetch(_PAIRS["derive"], *_columns(rows))] if rows else []
 
 

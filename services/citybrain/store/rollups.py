@@ -40,12 +40,26 @@ async def give_lease(connection: Connection, name: str, owner: UUID) -> None:
     await connection.execute(_SQL["give_lease"], name, owner)
 
 
-async def progress(connection: Connection) -> tuple[datetime | None, datetime]:
-    """The minimum watermark over partitions, None while one has none; and up to where hours and days are stored."""
+class Progress(NamedTuple):
+    """The minimum watermark over partitions, None while one has none; up to where hours and days are stored; and up to where
+    minutes were last said to be complete."""
+
+    watermark: datetime | None
+    final_through: datetime
+    minutes_through: datetime | None
+
+
+async def progress(connection: Connection) -> Progress:
+    """Where the pipeline stands."""
     row = await connection.fetchrow(_SQL["progress"])
     if row is None:
         raise AssertionError("a select without a table returns a row")
-    return row["watermark"], row["final_through"]
+    return Progress(row["watermark"], row["final_through"], row["minutes_through"])
+
+
+async def tell(connection: Connection, through: datetime | None, changed: Sequence[tuple[int, int]]) -> None:
+    """Tell alert which (series, minute since 1970) of areas changed, and through when all minutes are complete."""
+    await connection.execute(_SQL["tell"], through, [series for series, _ in changed], [minute for _, minute in changed])
 
 
 async def take_dirty(connection: Connection, limit: int) -> tuple[list[tuple[str, datetime, int]], bool]:

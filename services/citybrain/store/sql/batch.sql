@@ -24,11 +24,17 @@ update bus_position p
  where p.role = $1 and p.topic = $2 and p.partition = w.partition and p.next_offset = w.expected
 returning p.partition
 
--- name: count
--- Add to the five figures.
-update bus_position
-   set accepted = accepted + $4, stored = stored + $5, repeated = repeated + $6, conflicts = conflicts + $7, dead = dead + $8
- where role = $1 and topic = $2 and partition = $3
+-- name: finish
+-- Add to the five figures, and say what changed under the number of the batch, which `move` has given.
+with counted as (
+  update bus_position
+     set accepted = accepted + $4, stored = stored + $5, repeated = repeated + $6, conflicts = conflicts + $7, dead = dead + $8
+   where role = $1 and topic = $2 and partition = $3
+  returning batch
+)
+insert into change (role, partition, batch, series, minutes, late_subject, late_type, late_minute)
+select $1, $3, batch, $9, $10, $11, $12, $13 from counted
+ where cardinality($9::integer[]) + cardinality($11::text[]) > 0
 
 -- name: add_gaps
 -- Stretches without a heartbeat.

@@ -65,4 +65,4 @@ on conflict (start, series) do update
        revision = w.revision + 1
  where (w.count, w.sum, w.min, w.max, w.latest) is distinct from
        (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.latest)
-returning parent, start
+returning series, parent, start

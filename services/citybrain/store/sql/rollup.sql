@@ -18,7 +18,8 @@ delete from lease where name = $1 and owner = $2
 -- The moment that every partition has passed, and the one up to which hours and days are stored.
 select (select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate')
          as watermark,
-       (select greatest(final_through, timestamptz '1900-01-01 00:00+00') from rollup_state) as final_through
+       greatest(final_through, timestamptz '1900-01-01 00:00+00') as final_through, minutes_through
+  from rollup_state
 
 -- name: take_dirty
 -- Take what is to be done now, each once.
@@ -46,6 +47,14 @@ select step, start, series, due from taken
 -- name: passed
 -- Everything that ended by this moment is stored.
 update rollup_state set final_through = greatest(final_through, $1)
+
+-- name: tell
+-- Say which minutes of areas changed, and that all minutes that ended by $1 (null: as before) are complete.
+with told as (
+  update rollup_state set minutes_through = greatest(minutes_through, $1::timestamptz), pass = pass + 1 returning pass
+)
+insert into change (role, partition, batch, series, minutes)
+select 'rollup', 0, pass, $2, $3 from told where cardinality($2::integer[]) > 0
 
 -- name: leaf_rows
 -- Hours (days) of the assets of areas from their minutes (hours). Before $4 they are stored for good: a new row is a new
