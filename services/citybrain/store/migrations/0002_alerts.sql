@@ -177,7 +177,7 @@ create table notified (
 
 create table endpoint (
   endpoint_id   uuid        primary key,
-  name          text        not null unique,
+  name          text        not null,         -- unique among those that are not removed
   url           text        not null,
   format        text        not null check (format in ('citybrain', 'wecom', 'dingtalk', 'feishu')),
   is_default    boolean     not null default false,
@@ -188,6 +188,7 @@ create table endpoint (
   disabled_why  text,
   removed_at    timestamptz
 );
+create unique index endpoint_name on endpoint (name) where removed_at is null;
 
 create table endpoint_secret (
   endpoint_id uuid        not null references endpoint,
@@ -208,12 +209,14 @@ create table delivery (
   made_at         timestamptz not null default now(),
   state           text        not null default 'waiting' check (state in ('waiting', 'delivered', 'gave_up', 'cancelled')),
   attempts        integer     not null default 0,
+  schedule_from   integer     not null default 0,  -- attempts made before its schedule began: a resend begins it anew
   next_attempt_at timestamptz not null default now(),
   claimed_until   timestamptz,                  -- a process is sending it
+  claimed_by      uuid,
   ended_at        timestamptz,
   last_error      text
 );
-create index delivery_due on delivery (next_attempt_at) where state = 'waiting';
+create index delivery_due on delivery (endpoint_id, next_attempt_at) where state = 'waiting';
 create index delivery_made on delivery (made_at desc, delivery_id);
 create index delivery_endpoint on delivery (endpoint_id, made_at);
 
@@ -233,7 +236,8 @@ create table endpoint_health (
   window_from   timestamptz not null,           -- of the counts
   requests      integer     not null default 0,
   failures      integer     not null default 0,
-  open_until    timestamptz,                    -- the breaker
+  open_until    timestamptz,                    -- the breaker: nothing is sent before; then one attempt at a time, until one succeeds
+  failing_since timestamptz,                    -- the first failure after the last success
   last_success  timestamptz,
   last_failure  timestamptz
 );
