@@ -94,6 +94,7 @@ create table alert (
 create unique index alert_live on alert (rule, scope) where ended_at is null;
 create index alert_scope on alert (rule, scope, started_at);
 create index alert_changed on alert (changed_at desc, alert_id);
+create index alert_opened on alert (opened_at desc, alert_id desc);
 create index alert_subject on alert (subject, started_at) where subject is not null;
 
 -- Append-only. `tick` is the tick of a transition; entries that are not provisional are a function of the events alone.
@@ -147,9 +148,10 @@ create table intent (
   made_at    timestamptz not null,
   outcome    text,                       -- null: waiting; sent, no_route, silenced, inhibited, muted, superseded
   reason     jsonb       not null default '{}',
-  decided_at timestamptz
+  decided_at timestamptz,
+  routed_at  timestamptz                 -- when notification took it; its groups (`notified.intents`) have it from then on
 );
-create index intent_waiting on intent (intent_no) where outcome is null;
+create index intent_waiting on intent (intent_no) where routed_at is null;
 create index intent_alert on intent (alert_id);
 
 -- Alerts that are told together: those of one route with equal `group_by` values.
@@ -158,6 +160,7 @@ create table notification_group (
   rule_version integer       not null,
   route       integer        not null,   -- its index in the rule set; -1: endpoints marked default
   labels      jsonb          not null,   -- the group_by values
+  plan        jsonb          not null,   -- of its route: {to, group_interval_s, repeat_interval_s, escalate: [{after_s, to}]}
   flush_at    timestamptz,               -- next flush; null: nothing to tell
   flushed_at  timestamptz
 );
@@ -167,11 +170,17 @@ create index notification_group_flush on notification_group (flush_at) where flu
 create table notified (
   group_key text collate "C" not null,
   alert_id  uuid             not null,
-  state     text             not null,   -- firing or resolved; waiting: not told yet
-  intent_no bigint,
+  state     text             not null,   -- firing: told, and not its end; waiting: not told yet
+  intents   bigint[]         not null default '{}',  -- not dealt with in this group yet
+  intent_no bigint,                      -- the firing that it waits with
+  held      text,                        -- why it was not told: silenced, inhibited, muted, no_route; told when that ends
   told_at   timestamptz,
+  first_told_at timestamptz,
+  escalated smallint         not null default 0,
   primary key (group_key, alert_id)
 );
+create index notified_alert on notified (alert_id);
+create index notified_held on notified (alert_id) where held is not null;
 
 -- ---- delivery -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +226,7 @@ create table delivery (
   last_error      text
 );
 create index delivery_due on delivery (endpoint_id, next_attempt_at) where state = 'waiting';
-create index delivery_made on delivery (made_at desc, delivery_id);
+create index delivery_made on delivery (made_at, delivery_id);
 create index delivery_endpoint on delivery (endpoint_id, made_at);
 
 create table attempt (
