@@ -51,7 +51,7 @@ on conflict do nothing
 -- Identities in key order.
 insert into event_identity (source_no, id, time, fingerprint, seen)
 select i.source_no, i.id, timestamptz 'epoch' + i.at * interval '1 microsecond', decode(i.fingerprint, 'hex'), now()
-  from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as i (source_no, id, at, fingerprint)
+  from unnest($1::text::integer[], $2::text::text[], $3::text::bigint[], $4::text::text[]) as i (source_no, id, at, fingerprint)
  order by i.source_no, i.id collate "C"
 on conflict do nothing
 
@@ -59,7 +59,7 @@ on conflict do nothing
 -- Those of the batch that an earlier transaction has put down, with the content that stands.
 select i.source_no, i.id, encode(i.fingerprint, 'hex') as fingerprint
   from event_identity i
-  join unnest($1::integer[], $2::text[]) as n (source_no, id) on n.source_no = i.source_no and n.id = i.id
+  join unnest($1::text::integer[], $2::text::text[]) as n (source_no, id) on n.source_no = i.source_no and n.id = i.id
  where i.xmin <> pg_current_xact_id()::xid
 
 -- name: forgotten_before
@@ -88,9 +88,9 @@ returning 1
 insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)
 select f.series, timestamptz 'epoch' + f.start * interval '1 microsecond', f.parent, true, f.count, f.sum::numeric, f.min, f.max, f.latest, f.part::numeric, f.weight::numeric,
        f.subjects
-  from unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
-              $9::text[], $10::text[], $11::integer[])
-       as f (series, start, parent, count, sum, min, max, latest, part, weight, subjects)
+  from unnest($1::integer[], $2::integer[], $3::text::bigint[], $4::text::bigint[], $5::text::text[], $6::text::bigint[],
+              $7::text::bigint[], $8::text::text[], $9::text::text[], $10::text::text[], $11::text::integer[])
+       as f (series, parent, start, count, sum, min, max, latest, part, weight, subjects)
  order by f.start, f.series
 on conflict (start, series) do update
    set count = w.count + excluded.count, sum = w.sum + excluded.sum, min = least(w.min, excluded.min),
@@ -101,7 +101,7 @@ on conflict (start, series) do update
 -- The latest state of assets: the greatest (time, source, id) wins, whatever the order of arrival.
 insert into asset_state as a (subject, type, area, time, latest, data)
 select f.subject, f.type, f.area, timestamptz 'epoch' + f.at * interval '1 microsecond', f.latest, f.data::json
-  from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+  from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::bigint[], $5::text::text[], $6::text::text[])
        as f (subject, type, area, at, latest, data)
  order by f.subject collate "C", f.type collate "C"
 on conflict (subject, type) do update
