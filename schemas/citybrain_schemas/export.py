@@ -1,4 +1,4 @@
-"""JSON Schema of every posted type and topic record, and the AsyncAPI description of the topic. Called by `schemas export`.
+"""JSON Schema of every posted type, topic record, alert and webhook, and the AsyncAPI description of the topic. Called by `schemas export`.
 
 The same code always gives the same bytes: a test compares them with the files in the repository.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaValue
 
+from citybrain_schemas.alerts import AlertWithLog
 from citybrain_schemas.envelope import EventEnvelope
 from citybrain_schemas.errors import PostAnswer
 from citybrain_schemas.event_type import EventType
 from citybrain_schemas.events import EVENT_TYPES
 from citybrain_schemas.topics import EVENTS_TOPIC, HEARTBEAT_TYPE, TYPE_HEADER, AcceptedEvent, Heartbeat
+from citybrain_schemas.webhooks import AlertWebhook, TestWebhook
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TOPIC_VERSION = "1.0.0"
@@ -28,6 +30,9 @@ def schema_documents() -> dict[str, JsonSchemaValue]:
     documents["answer.json"] = _schema(PostAnswer)
     documents[f"{EVENTS_TOPIC}/accepted_event.json"] = _schema(AcceptedEvent)
     documents[f"{EVENTS_TOPIC}/heartbeat.json"] = _schema(Heartbeat)
+    documents["alert.json"] = _schema(AlertWithLog)
+    documents["webhooks/alert.json"] = _schema(AlertWebhook)
+    documents["webhooks/endpoint_test.json"] = _schema(TestWebhook)
     documents["asyncapi.json"] = _asyncapi()
     return documents
 
