@@ -25,6 +25,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._http()
         self._pipeline()
+        self._deliver()
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -66,6 +67,22 @@ class Metrics:
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
+
+    def _deliver(self) -> None:
+        self.deliver_attempts = self._counter(
+            "citybrain_deliver_attempts", "Attempts to send a webhook, by outcome.", ("outcome",)
+        )
+        self.deliver_attempt_seconds = self._histogram("citybrain_deliver_attempt_seconds", "Seconds of one attempt.")
+        self.deliver_waited_seconds = self._histogram(
+            "citybrain_deliver_waited_seconds", "Seconds from when a delivery was due to when it was begun."
+        )
+        self.deliver_gave_up = self._counter(
+            "citybrain_deliver_gave_up", "Deliveries given up: `endpoints resend` sends them again."
+        )
+        self.deliver_breakers_opened = self._counter(
+            "citybrain_deliver_breakers_opened", "Times that a failing endpoint was left alone for a while."
+        )
+        self.deliver_errors = self._counter("citybrain_deliver_errors", "Steps that failed and are tried again.", ("kind",))
 
 
 class JsonLines(logging.Formatter):
