@@ -14,19 +14,29 @@ LONGEST_QUOTE = 80
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
-    """Something in a profile that has to be corrected: `city.yaml:3: timezone: unknown time zone 'Mars/Phobos'`.
+    """Something in a profile that has to be corrected: `city.yaml:3:11: timezone: unknown time zone 'Mars/Phobos'`.
 
-    `line` counts from 1 and is 0 when the file as a whole is meant; `field` is empty when no field is to blame.
+    `line` counts from 1 and is 0 when the file as a whole is meant; `field` is empty when no field is to blame; `column`
+    counts characters from 1 and is 0 where it is not known.
     """
 
     file: str
     line: int
     field: str
     problem: str
+    column: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
         return ": ".join(part for part in (where, self.field, self.problem) if part)
+
+
+class Misread(ValueError):
+    """A text that cannot be read, and the character, from 0, that is to blame."""
+
+    def __init__(self, problem: str, offset: int) -> None:
+        super().__init__(problem)
+        self.offset = offset
 
 
 class ProfileError(CitybrainError):

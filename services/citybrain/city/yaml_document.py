@@ -1,7 +1,7 @@
-"""Own how a YAML file of a profile is read: scalars as they are written, every value with its line.
+"""Own how a YAML file of a profile is read: scalars as they are written, every value with its place.
 
-Called by the readers of city.yaml, calendar.yaml, codes.yaml, departments.yaml and kpis.yaml. Never guesses types (`0501`
-stays `0501`, `no` stays `no`), never follows aliases, never builds Python objects.
+Called by the readers of city.yaml, calendar.yaml, codes.yaml, departments.yaml, kpis.yaml, and by citybrain.rulebook for rules
+and endpoints. Never guesses types (`0501` stays `0501`, `no` stays `no`), never follows aliases, never builds Python objects.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import yaml
 
 from citybrain.city.literals import Name, read_text
-from citybrain.city.mistakes import Mistake, nearest, quote, unknown
+from citybrain.city.mistakes import Misread, Mistake, nearest, quote, unknown
 from citybrain.city.text_file import decode, join_surrogates
 
 T = TypeVar("T")
@@ -22,28 +22,50 @@ NULLS = ("", "~", "null", "Null", "NULL")
 _TAB_OUTSIDE_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")|\t', re.DOTALL)
 
 
+class Place(NamedTuple):
+    """A line and a column, from 1."""
+
+    line: int
+    column: int
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value of the file: text (None when nothing is written), a mapping or a list, which are on the line of their key."""
+    """A value of the file: text (None when nothing is written), a mapping or a list, which are at the place of their key.
+
+    `inset` is how many characters stand before the text itself (a quotation mark), None where escapes or folded lines keep
+    its characters from being found again in the file.
+    """
 
     line: int
     field: str
     value: str | dict[str, Node] | list[Node] | None
+    column: int = 0
+    key: Place | None = None  # where its key begins
+    inset: int | None = None
+    quoted: bool = False
 
 
 class Document:
     """One YAML file: its root, None when it cannot be read, and the list that its mistakes are added to."""
 
     def __init__(self, file: str, data: bytes, mistakes: list[Mistake]) -> None:
+        before = len(mistakes)
         self._file = file
         self._mistakes = mistakes
-        text = decode(file, data, mistakes)
-        composed = None if text is None else self._compose(text)
+        self._text = decode(file, data, mistakes) or ""
+        composed = self._compose(self._text) if len(mistakes) == before else None
         self.root = None if composed is None else self._node(composed, "")
 
-    def wrong(self, node: Node, problem: str) -> None:
-        """Note a mistake at the node."""
-        self._mistakes.append(Mistake(self._file, node.line, node.field, problem))
+    def wrong(self, node: Node, problem: str, offset: int | None = None) -> None:
+        """Note a mistake at the node, or at a character of its text."""
+        inside = 0 if offset is None or node.inset is None else node.inset + offset
+        self._mistakes.append(Mistake(self._file, node.line, node.field, problem, node.column + inside))
+
+    def wrong_key(self, node: Node, problem: str) -> None:
+        """Note a mistake about the key that the node is the value of."""
+        line, column = node.key or (node.line, node.column)
+        self._mistakes.append(Mistake(self._file, line, node.field, problem, column))
 
     def fields(self, node: Node | None, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Node]:
         """The mapping's known keys; unknown and missing ones are noted."""
@@ -55,11 +77,11 @@ class Document:
         known = (*required, *optional)
         misspelt = [key for key in node.value if key not in known]
         for key in misspelt:
-            self.wrong(node.value[key], unknown("key", key, known))
+            self.wrong_key(node.value[key], unknown("key", key, known))
         meant = {nearest(key, known) for key in misspelt}
         for key in required:
             if key not in node.value and key not in meant:
-                self._mistakes.append(Mistake(self._file, node.line, _below(node.field, key), "is missing"))
+                self._mistakes.append(Mistake(self._file, node.line, _below(node.field, key), "is missing", node.column))
         return {key: value for key, value in node.value.items() if key in known}
 
     def items(self, node: Node | None) -> list[Node]:
@@ -81,7 +103,7 @@ class Document:
         try:
             return parse(join_surrogates(node.value))
         except ValueError as error:
-            self.wrong(node, str(error))
+            self.wrong(node, str(error), error.offset if isinstance(error, Misread) else None)
             return default
 
     def read_each(self, node: Node | None, parse: Callable[[str], T]) -> list[T]:
@@ -109,42 +131,50 @@ class Document:
         try:
             composed = yaml.compose(text, Loader=_PlainLoader)
         except yaml.reader.ReaderError as error:
-            line = text.count("\n", 0, error.position) + 1
-            self._broken(line, f"holds a character that YAML forbids (U+{error.character:04X})")
+            lines = text[: error.position].split("\n")
+            self._broken(len(lines), len(lines[-1]) + 1, f"holds a character that YAML forbids (U+{error.character:04X})")
         except yaml.MarkedYAMLError as error:
             self._broken(*_place_of(error))
         except RecursionError:
-            self._broken(1, "is nested too deep")
+            self._broken(1, 1, "is nested too deep")
         else:
             if composed is None:
-                self._broken(1, "is empty")
+                self._broken(1, 1, "is empty")
             return composed
         return None
 
-    def _broken(self, line: int, problem: str) -> None:
-        self._mistakes.append(Mistake(self._file, line, "", problem))
+    def _broken(self, line: int, column: int, problem: str) -> None:
+        self._mistakes.append(Mistake(self._file, line, "", problem, column))
 
-    def _node(self, composed: yaml.Node, field: str, key_line: int | None = None) -> Node:
-        line = composed.start_mark.line + 1
+    def _node(self, composed: yaml.Node, field: str, key: Place | None = None) -> Node:
+        own = _place(composed.start_mark)
+        line, column = key or own
         if isinstance(composed, yaml.MappingNode):
-            return Node(key_line or line, field, self._mapping(composed, field))
+            return Node(line, field, self._mapping(composed, field), column, key)
         if isinstance(composed, yaml.SequenceNode):
             items = [self._node(item, f"{field}[{index}]") for index, item in enumerate(composed.value)]
-            return Node(key_line or line, field, items)
-        if isinstance(composed, yaml.ScalarNode) and composed.style is None and composed.value in NULLS:
-            return Node(line, field, None)
-        return Node(line, field, composed.value)
+            return Node(line, field, items, column, key)
+        assert isinstance(composed, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
+        quoted = composed.style is not None
+        if not quoted and composed.value in NULLS:
+            return Node(own.line, field, None, own.column, key)
+        return Node(own.line, field, composed.value, own.column, key, self._inset(composed), quoted)
+
+    def _inset(self, composed: yaml.ScalarNode) -> int | None:
+        inset = 0 if composed.style is None else 1
+        written = self._text[composed.start_mark.index + inset : composed.end_mark.index - inset]
+        return inset if written == composed.value else None
 
     def _mapping(self, composed: yaml.MappingNode, field: str) -> dict[str, Node]:
         found: dict[str, Node] = {}
         for key, value in composed.value:
-            line = key.start_mark.line + 1
+            place = _place(key.start_mark)
             if not isinstance(key, yaml.ScalarNode):
-                self._mistakes.append(Mistake(self._file, line, field, "a key has to be a single word"))
+                self._mistakes.append(Mistake(self._file, place.line, field, "a key has to be a single word", place.column))
             elif key.value in found:
-                self._mistakes.append(Mistake(self._file, line, _below(field, key.value), "is there twice"))
+                self._mistakes.append(Mistake(self._file, place.line, _below(field, key.value), "is there twice", place.column))
             else:
-                found[key.value] = self._node(value, _below(field, key.value), line)
+                found[key.value] = self._node(value, _below(field, key.value), place)
         return found
 
 
@@ -170,13 +200,17 @@ def _below(field: str, key: str) -> str:
     return f"{field}.{key}" if field else key
 
 
-def _place_of(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """The line to look at, and the problem: an unclosed quotation is looked for where it opens."""
+def _place(mark: yaml.Mark) -> Place:
+    return Place(mark.line + 1, mark.column + 1)
+
+
+def _place_of(error: yaml.MarkedYAMLError) -> tuple[int, int, str]:
+    """The place to look at, and the problem: an unclosed quotation is looked for where it opens."""
     problem = error.problem or "is not YAML"
-    problem_line = error.problem_mark.line + 1 if error.problem_mark else 1
+    place = _place(error.problem_mark) if error.problem_mark else Place(1, 1)
     if error.context_mark is None or error.context is None:
-        return problem_line, problem
-    opened = error.context_mark.line + 1
+        return *place, problem
+    opened = _place(error.context_mark)
     if error.context.startswith("while scanning"):
-        return opened, f"{problem} {error.context}"
-    return problem_line, f"{problem} {error.context}" + (f" that begins on line {opened}" if opened != problem_line else "")
+        return *opened, f"{problem} {error.context}"
+    return *place, f"{problem} {error.context}" + (f" that begins on line {opened.line}" if opened.line != place.line else "")

@@ -82,7 +82,8 @@ def test_a_mistake_names_file_line_and_field(case: tuple[str, ...]) -> None:
     found = mistakes_of(files)
     assert [(one.file, one.field, one.problem) for one in found] == [(file, field, problem)]
     assert named in files[file].splitlines()[found[0].line - 1]
-    assert str(found[0]) == ": ".join(part for part in (f"{file}:{found[0].line}", field, problem) if part)
+    where = ":".join([file, str(found[0].line), *([str(found[0].column)] if file.endswith(".yaml") else [])])
+    assert str(found[0]) == ": ".join(part for part in (where, field, problem) if part)
 
 
 ROSTER_CASES = [
