@@ -110,5 +110,4 @@ class LogEntry(_Word):
 class AlertWithLog(Alert):
     """`GET /v1/alerts/{id}`."""
 
-    log: list[LogEntry] = []
-    deliveries: Annotated[list[str], Field(description="ids of the deliveries that carry it, the newest first, 100 at most")] = []
+    log: Annotated[list[LogEntry], Field(description="the first entry first; `notified` names its deliveries")] = []

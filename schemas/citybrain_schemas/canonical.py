@@ -27,7 +27,11 @@ def fingerprint(kind: str, time: datetime, subject: str | None, area: str | None
     """16 bytes of BLAKE2b over the content; `data` holds what a JSON reader makes, with Decimals in place of floats."""
     text = f"[{kind!a}, {(time - _EPOCH) // _MICROSECOND}, {subject!a}, {area!a}"
     for name in sorted(data):
-        text += f", {name!a}, {_canonical(data[name])!a}"
+        value = data[name]
+        kind_of = type(value)
+        if kind_of is not str and (kind_of is not int or not -_PLAIN < value < _PLAIN):  # the commonest are written as they are
+            value = _canonical(value)
+        text += f", {name!a}, {value!a}"
     return blake2b(f"{text}]".encode("ascii"), digest_size=FINGERPRINT_BYTES).digest()
 
 
@@ -39,10 +43,10 @@ def _object(data: dict[str, Any]) -> tuple[object, ...]:
 def _canonical(value: object) -> object:
     if isinstance(value, _AS_THEY_ARE):
         return value
-    if isinstance(value, Decimal):
-        return _number(value)
     if isinstance(value, int):
         return value if -_PLAIN < value < _PLAIN else _number(Decimal(value))
+    if isinstance(value, Decimal):
+        return _number(value)
     if isinstance(value, dict):
         return _object(value)
     if isinstance(value, list | tuple):

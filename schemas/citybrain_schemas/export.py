@@ -1,6 +1,6 @@
-"""JSON Schema of every posted type, topic record, alert and webhook, and the AsyncAPI description of the topic. Called by `schemas export`.
+"""JSON Schema of every posted type, topic record, alert and webhook, and the AsyncAPI description of the topic.
 
-The same code always gives the same bytes: a test compares them with the files in the repository.
+Called by `schemas export`. The same code always gives the same bytes: a test compares them with the files in the repository.
 """
 
 from __future__ import annotations

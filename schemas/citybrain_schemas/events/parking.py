@@ -5,8 +5,6 @@ More cars than places is kept as posted: it is what people look for. Names follo
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from citybrain_schemas.event_type import Domain, EventData, EventType, Metric, Plate, count
 from citybrain_schemas.readings import Reading, always
 from citybrain_schemas.values import Code, Count, Name
@@ -47,7 +45,7 @@ def _occupancy(data: Occupancy) -> tuple[Reading, ...]:
     taken = Reading("parking.occupied", occupied)
     if not capacity:
         return (taken,)
-    return (taken, Reading("parking.occupied_ratio", Decimal(occupied) / capacity, None, occupied, capacity))
+    return (taken, Reading("parking.occupied_ratio", None, None, occupied, capacity))
 
 
 def _started(data: SessionStarted) -> tuple[Reading, ...]:

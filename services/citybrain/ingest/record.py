@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from citybrain.bus.port import Record
+from citybrain.ingest.usual import UsualEvent
 from citybrain.readings import Reading
 from citybrain_schemas.canonical import fingerprint
 from citybrain_schemas.envelope import CheckedEvent, Envelope, ExtensionValue
@@ -55,6 +56,14 @@ def make_record(event: CheckedEvent, area: str, flags: list[str] | None, reading
         flags,
     )
     return Record((envelope.subject or envelope.source).encode(), envelope.type, _encode(value))
+
+
+def usual_record(event: UsualEvent, time: datetime, area: str, readings: list[Reading], accepted_at: str) -> Record:
+    """What `make_record` makes of an event without extensions, flags and anything about a person."""
+    source, kind, subject, data = event.source, event.type, event.subject, event.data
+    content = fingerprint(kind, time, subject, event.area, data).hex()
+    value = EventRecord(event.id, source, kind, json_instant(time), area, data, content, accepted_at, readings, subject)
+    return Record((subject or source).encode(), kind, _encode(value))
 
 
 def json_instant(at: datetime) -> msgspec.Raw:

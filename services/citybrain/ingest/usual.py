@@ -1,6 +1,6 @@
 """Read the usual event by two typed calls in place of many small checks. Called by decide. Pure.
 
-It only ever accepts, and only what `strict_json.decode_item` and `check_event` accept, with the same result; whatever it
+It only ever accepts, and only what `strict_json.decode_item` and `check_event` accept, reading the same; whatever it
 declines is read again by them, which alone say what is wrong. Forms are made from the payload models, so a new domain
 needs nothing here: a model that holds more than plain numbers, texts and choices, all required, is left to them.
 """
@@ -8,6 +8,7 @@ needs nothing here: a model that holds more than plain numbers, texts and choice
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple, get_origin
@@ -22,8 +23,6 @@ from citybrain_schemas.envelope import (
     MAX_ID_CHARS,
     MAX_SOURCE_CHARS,
     MAX_SUBJECT_CHARS,
-    CheckedEvent,
-    Envelope,
 )
 from citybrain_schemas.event_type import EventType
 from citybrain_schemas.events import EVENT_TYPES
@@ -40,7 +39,7 @@ def _plain(text: str) -> Decimal:
     return Decimal(text)
 
 
-class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class UsualEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """`EventEnvelope` without extensions."""
 
     specversion: Literal["1.0"]
@@ -54,7 +53,7 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     datacontenttype: Literal["application/json"] | None = None
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """How the payload of a type is read: its struct, and the fields to look at afterwards."""
 
     kind: EventType
@@ -63,7 +62,9 @@ class _Form(NamedTuple):
     numbers: tuple[tuple[Callable[[Any], object], Bounds], ...]
 
 
-def _form(kind: EventType) -> _Form | None:
+def _form(kind: EventType) -> Form | None:
+    if kind.personal:
+        return None  # what is about a person is kept apart
     fields: list[tuple[str, Any]] = []
     texts: list[Callable[[Any], str]] = []
     numbers: list[tuple[Callable[[Any], object], Bounds]] = []
@@ -84,7 +85,7 @@ def _form(kind: EventType) -> _Form | None:
             case _:
                 return None
     struct = msgspec.defstruct(kind.data.__name__, fields, namespace={"location": None}, forbid_unknown_fields=True, gc=False)
-    return _Form(kind, struct, tuple(texts), tuple(numbers))
+    return Form(kind, struct, tuple(texts), tuple(numbers))
 
 
 def _rule(field: FieldInfo) -> object:
@@ -94,12 +95,12 @@ def _rule(field: FieldInfo) -> object:
     return field.metadata[0] if field.metadata else None
 
 
-_decode = msgspec.json.Decoder(_Event, float_hook=_plain).decode
+_decode = msgspec.json.Decoder(UsualEvent, float_hook=_plain).decode
 _FORMS = {name: form for name, kind in EVENT_TYPES.items() if (form := _form(kind)) is not None}
 
 
-def read_usual(text: bytes | msgspec.Raw) -> CheckedEvent | None:
-    """The event, or None for one that is not usual."""
+def read_usual(text: bytes | msgspec.Raw) -> tuple[UsualEvent, EventType, Any, datetime] | None:
+    """The event, its type, its payload (with the fields of the type's model) and its time; None for one that is not usual."""
     if len(text) > MAX_ITEM_BYTES:
         return None
     try:
@@ -123,5 +124,4 @@ def read_usual(text: bytes | msgspec.Raw) -> CheckedEvent | None:
         number = number_of(data)
         if not (type(number) is int or type(number) is Decimal) or not bounds.least <= number <= bounds.most:
             return None
-    envelope = Envelope(event.id, event.source, event.type, time, subject, area, event.data, None)
-    return CheckedEvent(envelope, form.kind, data)
+    return event, form.kind, data, time

@@ -14,7 +14,7 @@ from citybrain_schemas.envelope import check_data
 from citybrain_schemas.event_type import EventData
 from citybrain_schemas.events import DOMAINS, EVENT_TYPES
 from citybrain_schemas.metrics import METRICS
-from citybrain_schemas.readings import Reading, micros
+from citybrain_schemas.readings import Reading, micros, quotient_micros
 
 SENSORS = {
     "parking.occupancy", "parking.session.started", "parking.session.ended", "utility.reading", "bin.level",
@@ -84,11 +84,13 @@ def test_sensor_types_are_those_of_the_contract() -> None:
 def test_occupancy_says_how_many_and_what_share() -> None:
     occupied, ratio = read("parking.occupancy", occupied=182, capacity=220)
     assert occupied == Reading("parking.occupied", 182)
-    assert (ratio.metric, ratio.numerator, ratio.weight, micros(ratio.value)) == ("parking.occupied_ratio", 182, 220, 827273)
+    assert ratio == Reading("parking.occupied_ratio", None, None, 182, 220)
+    assert quotient_micros(182, 220) == 827273
 
 
 def test_more_cars_than_places_is_kept() -> None:
-    assert micros(read("parking.occupancy", occupied=230, capacity=220)[1].value) == 1_045_455
+    assert read("parking.occupancy", occupied=230, capacity=220)[1] == Reading("parking.occupied_ratio", None, None, 230, 220)
+    assert quotient_micros(230, 220) == 1_045_455
 
 
 def test_lot_without_capacity_has_no_share() -> None:
@@ -159,7 +161,9 @@ def test_largest_values_in_the_smallest_units_still_have_millionths() -> None:
     assert micros(Decimal(10**15) - Decimal("0.0000005")) == 10**21
 
 
-@given(st.integers(0, 10**9), st.integers(1, 10**9))
-def test_share_of_places_rounds_as_the_exact_fraction_does(occupied: int, capacity: int) -> None:
-    ratio = read("parking.occupancy", occupied=occupied, capacity=capacity)[1]
-    assert micros(ratio.value) == round(Fraction(occupied, capacity) * 1_000_000)
+_EXACT = st.one_of(st.integers(0, 10**9), st.decimals(0, 10**9, places=6))
+
+
+@given(_EXACT, _EXACT.filter(bool))
+def test_a_quotient_rounds_as_the_exact_fraction_does(numerator: int | Decimal, weight: int | Decimal) -> None:
+    assert quotient_micros(numerator, weight) == round(Fraction(numerator) / Fraction(weight) * 1_000_000)
