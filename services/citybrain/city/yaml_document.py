@@ -51,7 +51,7 @@ class Document:
 
     def __init__(self, file: str, data: bytes, mistakes: list[Mistake]) -> None:
         before = len(mistakes)
-        self._file = file
+        self.file = file
         self._mistakes = mistakes
         self._text = decode(file, data, mistakes) or ""
         composed = self._compose(self._text) if len(mistakes) == before else None
@@ -60,29 +60,36 @@ class Document:
     def wrong(self, node: Node, problem: str, offset: int | None = None) -> None:
         """Note a mistake at the node, or at a character of its text."""
         inside = 0 if offset is None or node.inset is None else node.inset + offset
-        self._mistakes.append(Mistake(self._file, node.line, node.field, problem, node.column + inside))
+        self._mistakes.append(Mistake(self.file, node.line, node.field, problem, node.column + inside))
 
     def wrong_key(self, node: Node, problem: str) -> None:
         """Note a mistake about the key that the node is the value of."""
         line, column = node.key or (node.line, node.column)
-        self._mistakes.append(Mistake(self._file, line, node.field, problem, column))
+        self._mistakes.append(Mistake(self.file, line, node.field, problem, column))
 
     def fields(self, node: Node | None, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Node]:
         """The mapping's known keys; unknown and missing ones are noted."""
+        found = self.entries(node)
+        if node is None or not isinstance(node.value, dict):
+            return {}
+        known = (*required, *optional)
+        misspelt = [key for key in found if key not in known]
+        for key in misspelt:
+            self.wrong_key(found[key], unknown("key", key, known))
+        meant = {nearest(key, known) for key in misspelt}
+        for key in required:
+            if key not in found and key not in meant:
+                self._mistakes.append(Mistake(self.file, node.line, _below(node.field, key), "is missing", node.column))
+        return {key: value for key, value in found.items() if key in known}
+
+    def entries(self, node: Node | None) -> dict[str, Node]:
+        """The mapping with keys of its own, whatever they are."""
         if node is None:
             return {}
         if not isinstance(node.value, dict):
             self.wrong(node, "has to be a mapping of keys and values")
             return {}
-        known = (*required, *optional)
-        misspelt = [key for key in node.value if key not in known]
-        for key in misspelt:
-            self.wrong_key(node.value[key], unknown("key", key, known))
-        meant = {nearest(key, known) for key in misspelt}
-        for key in required:
-            if key not in node.value and key not in meant:
-                self._mistakes.append(Mistake(self._file, node.line, _below(node.field, key), "is missing", node.column))
-        return {key: value for key, value in node.value.items() if key in known}
+        return node.value
 
     def items(self, node: Node | None) -> list[Node]:
         """The list's entries."""
@@ -144,7 +151,7 @@ class Document:
         return None
 
     def _broken(self, line: int, column: int, problem: str) -> None:
-        self._mistakes.append(Mistake(self._file, line, "", problem, column))
+        self._mistakes.append(Mistake(self.file, line, "", problem, column))
 
     def _node(self, composed: yaml.Node, field: str, key: Place | None = None) -> Node:
         own = _place(composed.start_mark)
@@ -170,9 +177,9 @@ class Document:
         for key, value in composed.value:
             place = _place(key.start_mark)
             if not isinstance(key, yaml.ScalarNode):
-                self._mistakes.append(Mistake(self._file, place.line, field, "a key has to be a single word", place.column))
+                self._mistakes.append(Mistake(self.file, place.line, field, "a key has to be a single word", place.column))
             elif key.value in found:
-                self._mistakes.append(Mistake(self._file, place.line, _below(field, key.value), "is there twice", place.column))
+                self._mistakes.append(Mistake(self.file, place.line, _below(field, key.value), "is there twice", place.column))
             else:
                 found[key.value] = self._node(value, _below(field, key.value), place)
         return found
