@@ -1,4 +1,4 @@
-"""Own how one test of a rule book is read and checked. Called by `read` for each entry of `tests:`. Pure; `rules test` runs it."""
+"""Own how one test of a rule book is read and checked. Called by `read` for each of `tests:`. Pure; `rules test` runs it."""
 
 from __future__ import annotations
 

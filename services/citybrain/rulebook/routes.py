@@ -13,18 +13,19 @@ from citybrain.city.mistakes import quote
 from citybrain.city.yaml_document import Document, Node
 from citybrain.rulebook.model import SEVERITIES, SOURCE_SILENT, Escalation, Route
 from citybrain.rulebook.rules import Names
-from citybrain.rulebook.words import AREA_LEVELS, known, one_of, rather, read_flag, read_stretch
+from citybrain.rulebook.words import AREA_LEVELS, RESERVED_LABELS, known, one_of, rather, read_flag, read_stretch
 
 GROUP_BY = ("rule",)
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=4)
-OF_ALERTS = ("rule", "subject", "severity", "source")  # besides levels of area and labels
+MATCHED = ("rule", "subject", "severity", "area")  # besides labels
+GROUPED = (*MATCHED, "source", *AREA_LEVELS)  # besides labels
 _OPTIONAL = ("match", "group_by", "group_wait", "group_interval", "repeat_interval", "continue", "escalate")
 
 
 def read_route(document: Document, item: Node, names: Names) -> Route:
     """One route."""
     fields = document.fields(item, ("to",), _OPTIONAL)
-    group_by = rather("name", (*OF_ALERTS, *AREA_LEVELS, *names.labels))
+    group_by = rather("name", (*GROUPED, *names.labels))
     return Route(
         match=_match(document, fields.get("match"), names),
         to=_endpoints(document, fields.get("to"), names),
@@ -40,7 +41,13 @@ def read_route(document: Document, item: Node, names: Names) -> Route:
 
 
 def _match(document: Document, node: Node | None, names: Names) -> dict[str, str]:
-    read_name = rather("name", (*OF_ALERTS, "area", *AREA_LEVELS, *names.labels))
+    def read_name(text: str) -> str:
+        if text in AREA_LEVELS:
+            raise ValueError(f"write `area` for `{text}`: a code matches all that lies below, too")
+        if text in RESERVED_LABELS and text not in MATCHED:
+            raise ValueError(f"{text} cannot be matched: there are {', '.join(MATCHED)} and labels")
+        return rather("name", (*MATCHED, *names.labels))(text)
+
     readers: dict[str, Callable[[str], str]] = {
         "rule": known("rule", (*names.rules, SOURCE_SILENT)),
         "severity": one_of("severity", SEVERITIES),
