@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from fastapi import Request
 from citybrain.access import Access, Principal, Role
 from citybrain.bus.port import Bus
 from citybrain.city import City
+from citybrain.endpoints.addresses import Policy
 from citybrain.store.pool import Pool
 
 
@@ -20,7 +21,8 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """`city` gives the profile of now, `mode` is embedded or cluster, `clock` the time of now in UTC."""
+    """`city` gives the profile of now, `mode` is embedded or cluster, `clock` the time of now in UTC, `policy` says where
+    webhooks may go."""
 
     pool: Pool
     bus: Bus
@@ -29,7 +31,16 @@ class ApiParts:
     version: str
     mode: str
     clock: Callable[[], datetime] = _now
+    policy: Policy = field(default_factory=Policy)
 
     async def reader(self, request: Request) -> Principal:
         """Who asks, when it may read. Raises Unauthenticated, Forbidden."""
         return (await self.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)
+
+    async def operator(self, request: Request) -> Principal:
+        """Who asks, when it may handle alerts and send again. Raises Unauthenticated, Forbidden."""
+        return (await self.access.authenticate(request.headers.get("authorization"))).must_be(Role.OPERATOR)
+
+    async def admin(self, request: Request) -> Principal:
+        """Who asks, when it may do everything. Raises Unauthenticated, Forbidden."""
+        return (await self.access.authenticate(request.headers.get("authorization"))).must_be(Role.ADMIN)

@@ -22,9 +22,9 @@ class Page(BaseModel):
     next: str | None
 
 
-def json_reply(content: object, media_type: str = JSON) -> Response:
-    """200 with JSON."""
-    return Response(_ENCODER.encode(content), media_type=media_type)
+def json_reply(content: object, media_type: str = JSON, status: int = 200) -> Response:
+    """An answer with JSON."""
+    return Response(_ENCODER.encode(content), status, media_type=media_type)
 
 
 def page_reply(items: Sequence[object], next_cursor: str | None) -> Response:

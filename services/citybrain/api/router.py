@@ -6,6 +6,8 @@ from fastapi import APIRouter, Depends
 
 from citybrain.api.areas import add_areas
 from citybrain.api.assets import add_assets
+from citybrain.api.deliveries import add_deliveries
+from citybrain.api.endpoints import add_endpoints
 from citybrain.api.events import add_event, add_events
 from citybrain.api.parts import ApiParts
 from citybrain.api.series_route import add_series
@@ -21,4 +23,6 @@ def create_api(parts: ApiParts) -> APIRouter:
     add_events(router, parts)
     add_event(router, parts)
     add_assets(router, parts)
+    add_endpoints(router, parts)
+    add_deliveries(router, parts)
     return router

@@ -122,6 +122,6 @@ async def open_poster(
 
 def _session(connector: GuardedConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None), read_bufsize=_READ_BYTES,
-        auto_decompress=False, trust_env=False,
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None),
+        read_bufsize=_READ_BYTES, auto_decompress=False, trust_env=False,
     )  # fmt: skip

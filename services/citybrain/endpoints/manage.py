@@ -7,9 +7,9 @@ they are enabled again.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets as dice
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -21,16 +21,16 @@ from citybrain.endpoints.target import read_target
 from citybrain.errors import CitybrainError
 from citybrain.store import deliveries
 from citybrain.store import endpoints as store
+from citybrain.store.deliveries import NewDelivery
 from citybrain.store.endpoints import EndpointRow, NewEndpoint
 from citybrain.store.pool import Connection
-from citybrain_schemas.instants import format_time
+from citybrain_schemas.webhooks import TEST_TYPE, EndpointTest, TestWebhook
 
 Format = Literal["citybrain", "wecom", "dingtalk", "feishu"]
 Language = Literal["en", "zh"]
 FORMATS: tuple[str, ...] = get_args(Format)
 PROFILE = "profile"
 OVERLAP = timedelta(hours=24)  # while a secret is changed both sign
-TEST_TYPE = "endpoint.test"
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?")
 
 
@@ -69,6 +69,17 @@ class Wish:
         return f"Wish({self.name!r}, …)"
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Fields with their new values (name, url, format, is_default, language, disabled), and a new secret."""
+
+    fields: Mapping[str, Any]
+    secret: str | None = None
+
+    def __repr__(self) -> str:
+        return "Changes(…)"
+
+
 async def create(connection: Connection, wish: Wish, made_by: str, policy: Policy) -> tuple[EndpointRow, str]:
     """A new endpoint and its secret. Raises EndpointRefused, TargetRefused, SecretRefused."""
     check_name(wish.name)
@@ -92,24 +103,21 @@ async def found(connection: Connection, name_or_id: str) -> EndpointRow:
     return row
 
 
-async def change(
-    connection: Connection, endpoint_id: str, changes: dict[str, Any], secret: str | None, policy: Policy, now: datetime
-) -> EndpointRow:
-    """Change fields (name, url, format, is_default, language, disabled), rotate the secret. Raises as `create` does."""
+async def change(connection: Connection, endpoint_id: str, changes: Changes, policy: Policy, now: datetime) -> EndpointRow:
+    """Change an endpoint. Raises as `create` does, and NoEndpoint, OfTheProfile."""
     async with connection.transaction():
         row = await found(connection, endpoint_id)
-        kept = set(changes) - {"disabled"}
-        if kept and row.made_by == PROFILE:
+        if set(changes.fields) - {"disabled"} and row.made_by == PROFILE:
             raise OfTheProfile(f"the endpoint {row.name!r} is of the city's profile: change its endpoints.yaml")
-        await _write(connection, row, changed(row, changes, policy, now))
-        if secret is not None:
-            await rotate(connection, row.endpoint_id, secret)
+        await _write(connection, row, changed(row, changes.fields, policy, now))
+        if changes.secret is not None:
+            await rotate(connection, row.endpoint_id, changes.secret)
     return await found(connection, str(row.endpoint_id))
 
 
-def changed(row: EndpointRow, changes: dict[str, Any], policy: Policy, now: datetime) -> EndpointRow:
-    """The endpoint after changes. Somewhere else it begins anew, also if it was disabled."""
-    changes = dict(changes)
+def changed(row: EndpointRow, fields: Mapping[str, Any], policy: Policy, now: datetime) -> EndpointRow:
+    """The endpoint after changes. Somewhere else it begins anew, also if it was disabled. Raises as `create` does."""
+    changes = dict(fields)
     disabled = changes.pop("disabled", None)
     if "name" in changes:
         check_name(changes["name"])
@@ -156,11 +164,8 @@ async def send_test(connection: Connection, name_or_id: str, now: datetime) -> t
     if row.disabled_at is not None:
         raise Closed(f"the endpoint {row.name!r} is disabled ({row.disabled_why}); enable it first")
     delivery_id, webhook_id = uuid4(), f"msg_{dice.token_hex(16)}"
-    document = {
-        "type": TEST_TYPE, "timestamp": format_time(now), "data": {"endpoint": {"id": str(row.endpoint_id), "name": row.name}},
-    }  # fmt: skip
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    await deliveries.put(connection, delivery_id, webhook_id, row.endpoint_id, TEST_TYPE, body)
+    body = TestWebhook(timestamp=now, data=EndpointTest(endpoint=row.name)).model_dump_json().encode()
+    await deliveries.put(connection, NewDelivery(delivery_id, webhook_id, row.endpoint_id, TEST_TYPE, body))
     return delivery_id, webhook_id
 
 

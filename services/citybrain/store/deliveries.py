@@ -44,6 +44,16 @@ class Made(NamedTuple):
     wait: timedelta | None
 
 
+class NewDelivery(NamedTuple):
+    """A delivery that is to be made."""
+
+    delivery_id: UUID
+    webhook_id: str
+    endpoint_id: UUID
+    type: str
+    body: bytes
+
+
 class HealthRow(NamedTuple):
     """How an endpoint does."""
 
@@ -148,9 +158,9 @@ async def lag(connection: Connection) -> int:
     return int(await connection.fetchval(_SQL["lag"]))
 
 
-async def put(connection: Connection, delivery_id: UUID, webhook_id: str, endpoint_id: UUID, kind: str, body: bytes) -> None:
+async def put(connection: Connection, new: NewDelivery) -> None:
     """One delivery, due now."""
-    await connection.execute(_SQL["put"], delivery_id, webhook_id, endpoint_id, kind, body)
+    await connection.execute(_SQL["put"], *new)
 
 
 async def resend(connection: Connection, delivery_id: UUID) -> None:

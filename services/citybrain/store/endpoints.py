@@ -79,7 +79,8 @@ async def add(connection: Connection, new: NewEndpoint) -> bool:
 async def change(connection: Connection, row: EndpointRow) -> bool:
     """Write all that may change; False when it was removed meanwhile."""
     values = (
-        row.endpoint_id, row.name, row.url, row.format, row.is_default, row.language, row.disabled_at, row.disabled_why, row.made_by,
+        row.endpoint_id, row.name, row.url, row.format, row.is_default, row.language, row.disabled_at,
+        row.disabled_why, row.made_by,
     )  # fmt: skip
     return await connection.fetchval(_SQL["change"], *values) is not None
 

@@ -59,7 +59,7 @@ def read_message(body: bytes, language: str) -> Message:
     document = json.loads(body)
     data = document.get("data") if isinstance(document, dict) else None
     kind = document.get("type") if isinstance(document, dict) else None
-    if not isinstance(data, dict) or kind not in words:
+    if not isinstance(data, dict) or not isinstance(kind, str) or kind not in words:
         raise ValueError("the stored body is no webhook of citybrain")
     if kind == "endpoint.test":
         return Message(words[kind], (Entry(words["test"], (), None),), 0, words)
@@ -72,8 +72,8 @@ def read_message(body: bytes, language: str) -> Message:
 
 def _entry(alert: dict[str, Any], words: Mapping[str, str], language: str) -> Entry:
     rule, severity = str(alert.get("rule", "")), str(alert.get("severity", ""))
-    summary = alert.get("summary")
-    told = summary.get(language) or summary.get("en") or summary.get("zh") if isinstance(summary, dict) else None
+    title, told = _in(language, alert.get("title")), _in(language, alert.get("summary"))
+    told = told if not title or title in told else f"{title}: {told}" if told else title
     area = alert.get("area")
     code = area.get("code") if isinstance(area, dict) else None
     place = " ".join(str(one) for one in (alert.get("subject"), code) if one)
@@ -88,6 +88,11 @@ def _entry(alert: dict[str, Any], words: Mapping[str, str], language: str) -> En
         tuple((words[name], plain(text)) for name, text in facts if text),
         _link(alert, words),
     )
+
+
+def _in(language: str, text: object) -> str:
+    """A text of {en, zh} in a language, else in one that there is."""
+    return str(text.get(language) or text.get("en") or text.get("zh") or "") if isinstance(text, dict) else ""
 
 
 def _link(alert: dict[str, Any], words: Mapping[str, str]) -> tuple[str, str] | None:

@@ -1,0 +1,32 @@
+"""What can go wrong about endpoints, as problem details. Called by the routes of endpoints and deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from citybrain.endpoints.addresses import TargetRefused
+from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, OfTheProfile
+from citybrain.endpoints.secret import SecretRefused
+from citybrain.web import Problem
+
+
+@contextmanager
+def as_problems() -> Iterator[None]:
+    """Raise Problem in place of an error about an endpoint."""
+    try:
+        yield
+    except NoEndpoint as error:
+        raise Problem(404, str(error)) from error
+    except (NameTaken, OfTheProfile, Closed) as error:
+        raise Problem(409, str(error)) from error
+    except TargetRefused as error:
+        raise _field("url", error) from error
+    except SecretRefused as error:
+        raise _field("secret", error) from error
+    except EndpointRefused as error:
+        raise _field("name", error) from error
+
+
+def _field(name: str, error: Exception) -> Problem:
+    return Problem(422, f"{name}: {error}", more={"errors": [{"field": name, "detail": str(error)}]})
