@@ -130,3 +130,11 @@ class RuleBook:
     routes: tuple[Route, ...] = ()
     tests: tuple[RuleTest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)  # what was read, by file name
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRules:
+    """The rule book of a stored rule set."""
+
+    version: int
+    book: RuleBook
