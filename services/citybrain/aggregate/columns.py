@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from citybrain_schemas.topics import MAX_NAME_BYTES
-
 if TYPE_CHECKING:
     from citybrain.aggregate.decode import Event
 
 MAX_MICROS = 10**15
 MAX_CHAIN_BYTES = 800
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KEY_NAMES = ("id", "source", "subject")
 _MICROSECOND = timedelta(microseconds=1)
 _FORM = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _READINGS = {
@@ -61,23 +58,6 @@ def event_columns(batches: Sequence[Sequence[Event]]) -> Columns:
         _instant("accepted_at").alias("accepted"),
     )
     return Columns(_ranked(frame.with_row_index("n")), _readings(events))
-
-
-def are_sound(columns: Columns) -> bool:
-    """Whether every time has the one form of the topic, every fingerprint 16 bytes, and names fit into the keys of tables."""
-    events, readings = columns
-    lengths = sum((pl.col(name).str.len_bytes().fill_null(0) for name in _KEY_NAMES), pl.lit(0))
-    texts = events.select(
-        (pl.col("fingerprint").str.len_bytes() == 32).all()
-        & (pl.col("at").null_count() == 0)
-        & (pl.col("accepted").null_count() == 0)
-        & ~pl.col("time").str.contains(":60.", literal=True).any()  # Polars takes a leap second
-        & ~pl.col("accepted_at").str.contains(":60.", literal=True).any()
-        & pl.col("fingerprint").str.contains("^[0-9a-f]*$").all()
-        & (lengths <= MAX_NAME_BYTES).all()
-    ).item()
-    chains = readings.select((pl.col("chain").str.len_bytes() <= MAX_CHAIN_BYTES).all()).item()
-    return bool(texts and chains)
 
 
 def _instant(name: str) -> pl.Expr:

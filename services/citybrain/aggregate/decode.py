@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 import polars as pl
 
-from citybrain.aggregate.columns import MAX_MICROS, are_sound, event_columns, moment_of
-from citybrain.aggregate.oddities import are_plain, refuse
+from citybrain.aggregate.columns import MAX_MICROS, event_columns, moment_of
+from citybrain.aggregate.oddities import are_plain, are_sound, refuse
 from citybrain.bus.port import Batch
 from citybrain_schemas.instants import INSTANT_PATTERN
 from citybrain_schemas.topics import HEARTBEAT_TYPE

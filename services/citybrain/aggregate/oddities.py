@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from citybrain.aggregate.columns import MAX_CHAIN_BYTES
+import polars as pl
+
+from citybrain.aggregate.columns import MAX_CHAIN_BYTES, Columns
 from citybrain.aggregate.modes import MODES
 from citybrain_schemas.topics import MAX_NAME_BYTES
 
@@ -17,21 +19,36 @@ if TYPE_CHECKING:
     from citybrain.aggregate.decode import Event
 
 EARLIEST, LATEST = "1970", "2200"  # `latest` of a window sorts by microseconds since 1970
+_TIMES, _NAMES = ("time", "accepted_at"), ("id", "source", "type", "subject", "area", "given_area")
+_KEY_NAMES = ("id", "source", "subject")
 _CONTROL = b"\\u000"  # how JSON writes a NUL, and the separator of our own keys
 
 
 def are_plain(events: Sequence[Event], text: bytes) -> bool:
-    """Whether none of the events, all decoded from `text`, can be refused by `refuse`; when in doubt, False."""
-    times = [event.time for event in events] + [event.accepted_at for event in events]
+    """Whether `refuse` finds nothing that columns do not show in the events, all decoded from `text`; when in doubt, False."""
     flags = [event.flags for event in events if event.flags]
-    return (
-        _CONTROL not in text
-        and min(times, default=EARLIEST) >= EARLIEST
-        and max(times, default=EARLIEST) < LATEST
-        and all(event.id and event.source and event.area and event.subject != "" for event in events)
-        and MODES.keys() >= {reading.metric for event in events for reading in event.readings}
-        and all(map(str.isidentifier, chain.from_iterable(flags)))
-    )
+    return _CONTROL not in text and all(map(str.isidentifier, chain.from_iterable(flags)))
+
+
+def are_sound(columns: Columns) -> bool:
+    """Whether every time has the one form of the topic, every fingerprint 16 bytes, and `refuse` finds nothing in columns."""
+    events, readings = columns
+    lengths = sum((pl.col(name).str.len_bytes().fill_null(0) for name in _KEY_NAMES), pl.lit(0))
+    instants = ((pl.col(name) >= EARLIEST) & (pl.col(name) < LATEST) for name in _TIMES)
+    texts = events.select(
+        (pl.col("fingerprint").str.len_bytes() == 32).all()
+        & (pl.col("at").null_count() == 0)
+        & (pl.col("accepted").null_count() == 0)
+        & pl.all_horizontal(*instants).all()
+        & ~pl.any_horizontal(pl.col(_TIMES).str.contains(":60.", literal=True)).any()  # Polars takes a leap second
+        & pl.col("fingerprint").str.contains("^[0-9a-f]*$").all()
+        & ~pl.any_horizontal(pl.col(_NAMES) == "").any()
+        & (lengths <= MAX_NAME_BYTES).all()
+    ).item()
+    known = readings.select(
+        (pl.col("chain").str.len_bytes() <= MAX_CHAIN_BYTES).all() & pl.col("metric").unique().is_in(list(MODES)).all()
+    ).item()
+    return bool(texts and known)
 
 
 def refuse(event: Event) -> None:
