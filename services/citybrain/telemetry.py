@@ -25,6 +25,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._http()
         self._pipeline()
+        self._notify()
         self._deliver()
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
@@ -67,6 +68,14 @@ class Metrics:
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
+
+    def _notify(self) -> None:
+        self.notify_intents = self._counter(
+            "citybrain_notify_intents", "Transitions that somebody may want to hear of, by what became of them.", ("outcome",)
+        )
+        self.notify_webhooks = self._counter("citybrain_notify_webhooks", "Webhooks made, one an endpoint, by type.", ("type",))
+        self.notify_step_seconds = self._histogram("citybrain_notify_step_seconds", "Seconds of a step that made webhooks.")
+        self.notify_errors = self._counter("citybrain_notify_errors", "Steps that failed and are tried again.", ("kind",))
 
     def _deliver(self) -> None:
         self.deliver_attempts = self._counter(
