@@ -80,6 +80,7 @@ create table alert (
   peak            numeric,
   evidence        jsonb            not null default '{}',  -- {window: {start, end}, events: [ids]}
   started_at      timestamptz      not null,  -- the tick at which the condition became true
+  since           timestamptz,                -- the tick of its last transition that was logged
   fired_at        timestamptz,
   recovering_at   timestamptz,
   ended_at        timestamptz,
@@ -93,6 +94,7 @@ create table alert (
 );
 create unique index alert_live on alert (rule, scope) where ended_at is null;
 create index alert_scope on alert (rule, scope, started_at);
+create index alert_open on alert (rule, scope) where ended_at is null or provisional;
 create index alert_changed on alert (changed_at desc, alert_id);
 create index alert_opened on alert (opened_at desc, alert_id desc);
 create index alert_subject on alert (subject, started_at) where subject is not null;
