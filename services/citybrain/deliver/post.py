@@ -55,7 +55,7 @@ class Poster:
 
     async def _exchange(self, target: Target, body: bytes, headers: Mapping[str, str], format_: str) -> Answer:
         url = URL(target.url, encoded=True)
-        if (url.scheme, url.host, url.port) != (target.scheme, target.host, target.port):
+        if (url.scheme, url.raw_host, url.port) != (target.scheme, target.host, target.port):
             raise TargetRefused("the URL can be read in two ways")
         session = self._sessions[target.scheme]
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:

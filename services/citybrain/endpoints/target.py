@@ -32,7 +32,7 @@ class Target:
     scheme: Scheme
     host: str
     port: int
-    rest: str  # path and query
+    rest: str  # path and query: begins with a slash
     is_address: bool
 
     @property
@@ -40,7 +40,7 @@ class Target:
         """The one text of this target."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.rest or '/'}"
+        return f"{self.scheme}://{host}{port}{self.rest}"
 
 
 def read_target(text: str, policy: Policy) -> Target:
@@ -56,7 +56,8 @@ def read_target(text: str, policy: Policy) -> Target:
         raise TargetRefused(f"there is no port {port}")
     host, is_address = _host(found["host"].lower())
     _allowed(host, scheme, policy, is_address=is_address)
-    return Target(scheme, host, port, found["rest"], is_address)
+    rest = found["rest"] if found["rest"].startswith("/") else "/" + found["rest"]
+    return Target(scheme, host, port, rest, is_address)
 
 
 def _host(text: str) -> tuple[str, bool]:

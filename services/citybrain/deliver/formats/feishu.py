@@ -21,7 +21,7 @@ def render(message: Message) -> bytes:
     left_out = max(0, len(message.entries) - MAX_ENTRIES)
     if message.more + left_out:
         lines.append([{"tag": "text", "text": message.more_text(left_out)}])
-    post = {"zh_cn": {"title": message.title, "content": lines}}
+    post = {"zh_cn": {"title": message.kind, "content": lines}}
     return json.dumps({"msg_type": "post", "content": {"post": post}}, ensure_ascii=False).encode()
 
 

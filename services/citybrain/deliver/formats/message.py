@@ -41,8 +41,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`title` is one line; `more` counts alerts that are not among the entries, `words` are of the reader's language."""
+    """`kind` says what happened in a word, `title` in a line. `more` counts alerts that are not among the entries; `words` are
+    those of the reader's language."""
 
+    kind: str
     title: str
     entries: tuple[Entry, ...]
     more: int
@@ -62,12 +64,12 @@ def read_message(body: bytes, language: str) -> Message:
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in words:
         raise ValueError("the stored body is no webhook of citybrain")
     if kind == "endpoint.test":
-        return Message(words[kind], (Entry(words["test"], (), None),), 0, words)
+        return Message(words[kind], words[kind], (Entry(words["test"], (), None),), 0, words)
     alerts = [one for one in data.get("alerts") or [data.get("alert")] if isinstance(one, dict)]
     entries = tuple(_entry(one, words, language) for one in alerts)
     more = data.get("truncated")
     title = f"{words[kind]}: {entries[0].headline}" if entries else words[kind]
-    return Message(title, entries, more if isinstance(more, int) and not isinstance(more, bool) else 0, words)
+    return Message(words[kind], title, entries, more if isinstance(more, int) and not isinstance(more, bool) else 0, words)
 
 
 def _entry(alert: dict[str, Any], words: Mapping[str, str], language: str) -> Entry:
@@ -113,7 +115,7 @@ def plain(text: object) -> str:
 
 def markdown(message: Message, max_bytes: int, line_end: str) -> str:
     """The message as the small Markdown that WeCom and DingTalk read, at most `max_bytes` long in UTF-8."""
-    lines = [f"### {message.title}"]
+    lines = [f"### {message.kind}"]
     for n, entry in enumerate(message.entries):
         part = [f"**{entry.headline}**", *(f"> {name}: {text}" for name, text in entry.facts)]
         if entry.link is not None:
