@@ -72,7 +72,7 @@ async def posting(policy: Policy, lookup: Callable[[str, int], list[str]] | None
     def nowhere(host: str, port: int) -> list[str]:
         raise OSError(f"{host}:{port} is not known here")
 
-    async with open_poster(policy, lambda: datetime.now(UTC), 16, lookup or nowhere) as poster:
+    async with open_poster(policy, lambda: datetime.now(UTC), 256, lookup or nowhere) as poster:
         yield poster
 
 
@@ -96,8 +96,8 @@ async def test_no_socket_is_opened_for_any_forbidden_target(connects: list[objec
 @pytest.mark.parametrize(
     "addresses",
     [
-        ["127.0.0.1"], ["::1"], ["10.0.0.1", "192.168.1.1"], ["169.254.169.254"], ["64:ff9b::7f00:1"], ["::ffff:127.0.0.1"], ["fe80::1%lo"],
-        ["2002:7f00:1::"], ["0.0.0.0"], ["fec0::1"], ["nonsense"], [],
+        ["127.0.0.1"], ["::1"], ["10.0.0.1", "192.168.1.1"], ["169.254.169.254"], ["64:ff9b::7f00:1"], ["::ffff:127.0.0.1"],
+        ["2002:7f00:1::"], ["0.0.0.1"], ["fec0::1"], ["fe80::1%lo"], ["nonsense"], [],
     ],
 )  # fmt: skip
 async def test_a_name_with_no_allowed_address_is_not_connected_to(
@@ -134,7 +134,7 @@ async def test_of_a_names_addresses_only_allowed_ones_are_used(connects: list[ob
 async def test_a_socket_is_vetted_even_if_the_resolver_were_fooled(
     connects: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fooled(*_: object) -> list[dict[str, object]]:
+    async def fooled(*_: object, **__: object) -> list[dict[str, object]]:
         return [{"hostname": "x", "host": "127.0.0.1", "port": 9, "family": socket.AF_INET, "proto": 6, "flags": 4}]
 
     monkeypatch.setattr("citybrain.deliver.guard._Resolver.resolve", fooled)

@@ -30,6 +30,10 @@ KEEP_ALIVE_S = 30
 RECEIVE_BUFFER_BYTES = 64 * 1024
 
 
+class NameNotFound(OSError):
+    """A name has no address that we know."""
+
+
 def system_lookup(host: str, port: int) -> list[str]:
     """The addresses of a name as the system knows them. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
@@ -49,7 +53,7 @@ class Names:
         self._looking: dict[str, asyncio.Future[list[str]]] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses of a name. Raises OSError."""
+        """The addresses of a name. Raises NameNotFound."""
         at, found = self._known.get(host, (float("-inf"), []))
         if time.monotonic() - at < FRESH_S:
             return found
@@ -62,7 +66,9 @@ class Names:
             async with asyncio.timeout(LOOKUP_S):
                 return await asyncio.shield(looking)
         except TimeoutError as error:
-            raise OSError(f"{host} was not found within {LOOKUP_S:.0f} s") from error
+            raise NameNotFound(f"{host} was not found within {LOOKUP_S:.0f} s") from error
+        except OSError as error:
+            raise NameNotFound(f"{host} was not found: {error.strerror or error}") from error
 
     def _looked(self, host: str, done: asyncio.Future[list[str]]) -> None:
         self._looking.pop(host, None)

@@ -18,7 +18,7 @@ from yarl import URL
 
 from citybrain.deliver import sign
 from citybrain.deliver.formats import render, why_refused
-from citybrain.deliver.guard import GuardedConnector, Lookup, Names, system_lookup
+from citybrain.deliver.guard import GuardedConnector, Lookup, NameNotFound, Names, system_lookup
 from citybrain.deliver.retry import Answer, retry_after
 from citybrain.endpoints.addresses import Policy, Scheme, TargetRefused
 from citybrain.endpoints.secret import SecretRefused
@@ -94,6 +94,8 @@ def _why(error: Exception) -> str:
         match cause:
             case TargetRefused():
                 return f"not sent: {cause}"
+            case NameNotFound():
+                return str(cause)
             case ssl.SSLError():
                 return f"TLS: {cause.reason or cause}"
             case ConnectionRefusedError():

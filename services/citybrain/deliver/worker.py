@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 
 from citybrain.deliver.outcomes import Outcome, write_down
 from citybrain.deliver.post import TIMEOUT_S, Poster, open_poster
+from citybrain.deliver.retry import Answer
 from citybrain.endpoints.addresses import Policy
 from citybrain.errors import CitybrainError
 from citybrain.store import deliveries
@@ -127,7 +128,12 @@ class Deliverer:
 
     async def _send(self, poster: Poster, delivery: Claimed) -> None:
         began_at, began = self.clock(), time.monotonic()
-        answer = await poster.post(delivery)
+        try:
+            answer = await poster.post(delivery)
+        except Exception as error:  # noqa: BLE001 - an attempt's outermost edge: logged, and a failure like any other
+            self.metrics.deliver_errors.labels(type(error).__name__).inc()
+            _log.exception("attempt_failed")
+            answer = Answer(error=f"not sent: {type(error).__name__}, which is in our log")
         took_s = time.monotonic() - began
         self.metrics.deliver_attempt_seconds.observe(took_s)
         self._ended.append(Outcome(delivery, began_at, took_s, answer))
