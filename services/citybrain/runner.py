@@ -50,6 +50,7 @@ from citybrain_schemas.topics import EVENTS_TOPIC
 _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
 READING_CONNECTIONS = 6
+WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
 
 
@@ -136,9 +137,12 @@ def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
 
 def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, None]]:
     rollup = Rollup(process.pool, process.city, process.metrics, owner=owner)
-    worker = AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, rollup.wake.set)
+    workers = [
+        AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, rollup.wake.set, share, WORKERS)
+        for share in range(WORKERS)
+    ]
     upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, process.settings.bus_retention, process.city, process.clock)
-    return [worker.run(), rollup.run(), upkeep.run()]
+    return [*(worker.run() for worker in workers), rollup.run(), upkeep.run()]
 
 
 def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:

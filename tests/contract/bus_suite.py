@@ -91,6 +91,16 @@ class BusSuite:
         await waiting
         assert time.monotonic() - begun < 5
 
+    async def test_every_reader_hears_of_an_append(self, bus: Bus) -> None:
+        readers = ("one", "other")
+        for reader in readers:
+            await bus.wait(TOPIC, 0.05, reader)
+        await bus.append(TOPIC, numbered(1))
+        begun = time.monotonic()
+        for reader in readers:
+            await bus.wait(TOPIC, 10, reader)
+        assert time.monotonic() - begun < 5
+
     async def test_waiting_ends_by_its_timeout(self, bus: Bus) -> None:
         begun = time.monotonic()
         await bus.wait(TOPIC, 0.05)

@@ -16,7 +16,7 @@ from citybrain_schemas.envelope import CheckedEvent, check_data, check_event
 from citybrain_schemas.event_type import EventData
 from citybrain_schemas.events import EVENT_TYPES
 from citybrain_schemas.export import export_json_schemas, schema_documents
-from citybrain_schemas.readings import micros
+from citybrain_schemas.readings import micros, quotient_micros
 from citybrain_schemas.topics import EVENTS_TOPIC, AcceptedEvent, AcceptedReading, Heartbeat
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -103,7 +103,7 @@ def test_golden_record_is_what_its_post_becomes(path: Path) -> None:
     assert record.readings == [
         AcceptedReading(
             metric=one.metric,
-            micros=micros(one.value),
+            micros=quotient_micros(one.numerator or 0, one.weight or 1) if one.value is None else micros(one.value),
             numerator_micros=None if one.numerator is None else micros(one.numerator),
             weight_micros=None if one.weight is None else micros(one.weight),
             chain=one.chain,

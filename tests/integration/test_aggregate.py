@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
+from citybrain.aggregate.worker import AggregateWorker
+from citybrain.telemetry import Metrics
+from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import Pipeline, pipeline
 from records import CITY, DISTRICTS, GRIDS, T0, minutes_later, occupancy, record, records, register, small_city
 
@@ -44,6 +48,28 @@ async def test_a_repeat_is_dropped_and_other_content_is_a_conflict(database: str
         assert await city.figures() == (6, 2, 3, 1, 0)
         [minute] = await city.rows("1m", "parking.occupied", leaf=True)
         assert (minute["count"], minute["sum"], minute["revision"]) == (2, 11, 1)
+
+
+async def test_two_workers_share_the_partitions_and_miss_nothing(database: str) -> None:
+    async with pipeline(database, small_city()) as city:
+        workers = [
+            AggregateWorker(city.pool, city.bus, EVENTS_TOPIC, small_city, Metrics(), share=share, shares=2, max_records=100)
+            for share in range(2)
+        ]
+        tasks = [asyncio.create_task(worker.run()) for worker in workers]
+        for n in range(20):
+            await city.post(records([occupancy(f"{n}-{lot}", minutes_later(n), n, subject=f"lot-{lot}") for lot in range(50)]))
+        async with asyncio.timeout(20):
+            while (await city.figures())[0] < 1000:
+                await asyncio.sleep(0.02)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while await city.rollup.step():
+            pass
+        assert await city.figures() == (1000, 1000, 0, 0, 0)
+        rows = await city.rows("1m", "parking.occupied", CITY)
+        assert [(row["count"], row["subjects"]) for row in rows] == [(50, 50)] * 20
 
 
 async def test_a_late_reading_rewrites_only_its_own_rows(database: str) -> None:

@@ -121,6 +121,8 @@ class Rollup:
         """
         city = self.city()
         through, stored_through, told_through = await rollups.progress(connection)
+        if through is not None:
+            self.metrics.aggregate_watermark.set(through.timestamp())
         taken, more = await rollups.take_dirty(connection, MAX_DIRTY)
         changed = await self._areas(
             connection, city, "1m", [(start, series) for step, start, series in taken if step == "1m"], None

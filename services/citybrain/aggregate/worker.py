@@ -39,7 +39,11 @@ RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 @dataclass(slots=True)
 class AggregateWorker:
-    """One owner of all partitions of a topic. `stored` is called after every commit (rollup listens)."""
+    """One owner of partitions of a topic. `stored` is called after every commit (rollup listens).
+
+    Of `shares` workers it is number `share`: it reads every `shares`-th partition. While the database works for one of two, the
+    other reads and decodes.
+    """
 
     pool: Pool
     bus: Bus
@@ -47,6 +51,8 @@ class AggregateWorker:
     city: Callable[[], City]
     metrics: Metrics
     stored: Callable[[], None] = lambda: None
+    share: int = 0
+    shares: int = 1
     max_records: int = MAX_RECORDS
     _dictionary: Dictionary = field(default_factory=Dictionary)
     _announced: Announced = field(default_factory=Announced)
@@ -84,7 +90,7 @@ class AggregateWorker:
         """Read where the last owner stopped."""
         self._dictionary.rolled_back()
         self._partitions.forget()
-        partitions = await self.bus.partitions(self.topic)
+        partitions = range(self.share, await self.bus.partitions(self.topic), self.shares)
         with translated():
             async with self.pool.acquire() as connection:
                 self._positions = await batches.open_positions(connection, self.topic, partitions)
@@ -95,7 +101,7 @@ class AggregateWorker:
         ready = await self._prepare(self._offsets())
         while True:
             if ready is None:
-                await self.bus.wait(self.topic, WAIT_S)
+                await self.bus.wait(self.topic, WAIT_S, f"aggregate {self.share}")
                 ready = await self._prepare(self._offsets())
                 continue
             if ready.records < SMALL_BATCH:
@@ -179,9 +185,6 @@ class AggregateWorker:
         self.metrics.aggregate_batch_records.observe(decoded.records)
         for outcome in ("stored", "repeated", "conflicts", "dead"):
             self.metrics.aggregate_events.labels(outcome).inc(getattr(figures, outcome))
-        watermarks = [position.watermark for position in self._positions.values()]
-        if all(watermarks):
-            self.metrics.aggregate_watermark.set(min(mark.timestamp() for mark in watermarks if mark is not None))
         if figures.dead:
             _log.error("dead_letters", extra={"count": figures.dead, "reason": decoded.undecodable[0].reason})
         _log.debug("batch_stored", extra={**figures._asdict(), "seconds": round(seconds, 4)})

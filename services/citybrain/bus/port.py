@@ -86,8 +86,8 @@ class Bus(Protocol):
         """Records from the given offsets on, about `max_records` in all; an empty list at the end."""
         ...
 
-    async def wait(self, topic: str, timeout_s: float) -> None:
-        """Until records may have arrived, at most `timeout_s`."""
+    async def wait(self, topic: str, timeout_s: float, reader: str = "") -> None:
+        """Until records may have arrived since this reader's last wait, at most `timeout_s`. Readers of one process have names."""
         ...
 
     async def ends(self, topic: str) -> dict[int, int]:

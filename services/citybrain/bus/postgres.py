@@ -46,7 +46,7 @@ class PostgresBus:
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
-        self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._arrived: defaultdict[str, dict[str, asyncio.Event]] = defaultdict(dict)  # by topic and reader
         self._listener: PoolConnection | None = None
         self._writer: PoolConnection | None = None
 
@@ -93,7 +93,7 @@ class PostgresBus:
                 raise
             else:
                 _finish(together, None)
-                self._arrived[together[0].topic].set()
+                self._tell_readers(together[0].topic)
 
     def _take(self) -> list[_Waiting]:
         """The longest run of one topic from the front that fits a commit."""
@@ -154,8 +154,12 @@ class PostgresBus:
             rows = await self._pool.fetch(_SQL["fetch"], topic, numbers, [positions[n] for n in numbers], each)
         return await asyncio.to_thread(_unpack_all, [tuple(row) for row in rows], dict(positions)) if rows else []
 
-    async def wait(self, topic: str, timeout_s: float) -> None:
-        event = self._arrived[topic]
+    async def wait(self, topic: str, timeout_s: float, reader: str = "") -> None:
+        readers = self._arrived[topic]
+        if reader not in readers:
+            readers[reader] = asyncio.Event()
+            return  # what arrived before it was known is not told apart
+        event = readers[reader]
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._listen()
@@ -177,7 +181,11 @@ class PostgresBus:
         self._listener = None
 
     def _heard(self, *notification: object) -> None:
-        self._arrived[str(notification[-1])].set()
+        self._tell_readers(str(notification[-1]))
+
+    def _tell_readers(self, topic: str) -> None:
+        for event in self._arrived[topic].values():
+            event.set()
 
     async def ends(self, topic: str) -> dict[int, int]:
         with _bus_errors():

@@ -63,10 +63,10 @@ class Change(NamedTuple):
     late_minutes: Sequence[int] = ()
 
 
-async def open_positions(connection: Connection, topic: str, partitions: int) -> dict[int, Position]:
-    """Where aggregate stands, made at 0 where it never was."""
-    await connection.execute(_SQL["open_positions"], ROLE, topic, list(range(partitions)))
-    rows = await connection.fetch(_SQL["positions"], ROLE, topic)
+async def open_positions(connection: Connection, topic: str, partitions: Sequence[int]) -> dict[int, Position]:
+    """Where aggregate stands in these partitions, made at 0 where it never was."""
+    await connection.execute(_SQL["open_positions"], ROLE, topic, list(partitions))
+    rows = await connection.fetch(_SQL["positions"], ROLE, topic, list(partitions))
     return {row["partition"]: Position(row["next_offset"], row["watermark"], row["last_heartbeat"]) for row in rows}
 
 

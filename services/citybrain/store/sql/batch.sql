@@ -4,7 +4,9 @@ insert into bus_position (role, topic, partition) select $1, $2, n from unnest($
 
 -- name: positions
 -- Where a role stands.
-select partition, next_offset, watermark, last_heartbeat from bus_position where role = $1 and topic = $2 order by partition
+select partition, next_offset, watermark, last_heartbeat from bus_position
+ where role = $1 and topic = $2 and partition = any ($3::smallint[])
+ order by partition
 
 -- name: move
 -- Compare and swap: only the owner that read from here may go on. Fewer rows than asked for: fenced.
