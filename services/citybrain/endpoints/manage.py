@@ -29,6 +29,7 @@ from citybrain_schemas.webhooks import TEST_TYPE, EndpointTest, TestWebhook
 Format = Literal["citybrain", "wecom", "dingtalk", "feishu"]
 Language = Literal["en", "zh"]
 FORMATS: tuple[str, ...] = get_args(Format)
+LANGUAGES: tuple[str, ...] = get_args(Language)
 PROFILE = "profile"
 OVERLAP = timedelta(hours=24)  # while a secret is changed both sign
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?")
