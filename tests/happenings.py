@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from citybrain_schemas.metrics import METRICS
 from records import CITY, DISTRICTS, GRIDS, accepted, occupancy, reading
 
 Happening = dict[str, Any]
@@ -64,18 +65,21 @@ def _one(draw: st.DrawFn, n: int, kind: str, at: datetime) -> Happening:
         case "flow" | "pressure" | "direct" | "register":
             one = _meter(identity, at, kind, value, more)
         case "bin":
-            one = accepted(identity, at, [reading("bin.level", value)], type="bin.level", data={"level_percent": value}, **more)
+            level = abs(value)
+            one = accepted(identity, at, [reading("bin.level", level)], type="bin.level", data={"level_percent": level}, **more)
         case "started" | "ended":
             more |= {"subject": f"street-{draw(st.integers(0, 1))}", "data": {"session_id": draw(st.sampled_from(("s", 'q"')))}}
             one = session(identity, at, kind, **more)
         case "case":
-            one = accepted(identity, at, [reading("case.reported", 1)], type="case.reported", data={"text": text}, **more)
+            more |= {"data": {"category": "0101", "description": text}}
+            one = accepted(identity, at, [reading("case.reported", 1)], type="case.reported", **more)
         case "report":
-            more |= {"subject": None, "data": {"text": text}, "flags": ["outside_area"], "personal": {"reporter": text}}
+            data = {"category": "litter", "description": text, "location": {"type": "Point", "coordinates": [109, 36]}}
+            more |= {"subject": None, "data": data, "flags": ["outside_area"], "personal": {"reporter": text}}
             one = accepted(identity, at, [reading("citizen.reports", 1)], type="citizen.report", **more)
         case _:
             readings = [reading("water.outages", 1), reading("water.outage_customers", abs(int(value)))]
-            more |= {"subject": None, "data": {"text": text}}
+            more |= {"subject": None, "data": {"medium": "water", "customers": abs(int(value))}}
             one = accepted(identity, at, readings, type="utility.outage.started", **more)
     return one
 
@@ -95,7 +99,9 @@ def _meter(identity: str, at: datetime, quantity: str, value: Decimal, more: dic
     else:
         readings = [reading(f"water.{quantity}", value)]
     subject = "meter 0" if quantity in {"direct", "register"} else more["subject"]
-    return accepted(identity, at, readings, **more | {"type": "utility.reading", "subject": subject, "data": {"value": value}})
+    name = "consumption" if quantity == "direct" else quantity
+    data = {"medium": "water", "quantity": name, "value": value, "unit": METRICS[f"water.{name}"].unit}
+    return accepted(identity, at, readings, **more | {"type": "utility.reading", "subject": subject, "data": data})
 
 
 def instant(happening: Happening) -> datetime:

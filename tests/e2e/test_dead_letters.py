@@ -35,7 +35,10 @@ def _record(**changed: object) -> bytes:
         "data": {"occupied": 1, "capacity": 2},
         "fingerprint": "0123456789abcdef" * 2,
         "accepted_at": moment,
-        "readings": [{"metric": "parking.occupied", "micros": 1_000_000}],
+        "readings": [
+            {"metric": "parking.occupied", "micros": 1_000_000},
+            {"metric": "parking.occupied_ratio", "micros": 500_000, "numerator_micros": 1_000_000, "weight_micros": 2_000_000},
+        ],
     }
     return json.dumps(event | changed).encode()
 
@@ -112,7 +115,11 @@ def test_odd_records_on_the_topic_are_kept_or_dead_and_stop_nothing(own_city: Ci
     accepted, stored, _, _, dead = own_city.figures()
     assert (accepted, stored + dead) == (len(ODD) + 2, len(ODD) + 2)
     assert own_city.get("/v1/event", source="/behind/the/back", id="behind-1").status == 200
-    own_city.on_data("state", "verify").ok()
+    said = own_city.on_data("state", "verify")  # their readings are not what their data says
+    assert said.code != 0
+    named = [json.loads(line) for line in said.out.splitlines()]
+    assert {(row["step"], row["subject"]) for row in named} == {("1m", "lot-behind")}
+    assert "parking.dwell" in {row["metric"] for row in named}
     assert len(own_city.dump().splitlines()) > stored
     for event in own_city.items("/v1/events"):
         assert own_city.get("/v1/event", source=event["source"], id=event["id"]).status == 200, event

@@ -42,7 +42,9 @@ async def _touch(city: City, statement: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("of_asset", "step"), [(False, "1m"), (False, "1h"), (False, "1d"), (True, "1h"), (True, "1d")])
+@pytest.mark.parametrize(
+    ("of_asset", "step"), [(False, "1m"), (False, "1h"), (False, "1d"), (True, "1m"), (True, "1h"), (True, "1d")]
+)
 def test_a_derived_row_that_was_touched_is_named_by_state_verify(verified_city: City, of_asset: bool, step: str) -> None:
     table = f"metric_window_{step}"
     chosen = f"""

@@ -33,13 +33,17 @@ def is_paired() -> pl.Expr:
 
 def paired(readings: pl.DataFrame) -> list[tuple[object, ...]]:
     """Readings that need a partner: metric, subject, chain, at (µs), key, area, role, micros."""
-    session = pl.col("role").is_in(["started", "ended"])
-    chain = pl.when(session).then(pl.concat_str(pl.lit("session:"), pl.col("chain").fill_null(""))).otherwise(pl.col("role"))
     return (
         readings.filter(is_paired())
-        .select("metric", "subject", chain.alias("chain"), "at", event_key().alias("key"), "area", "role", "micros")
+        .select("metric", "subject", pair_chain().alias("chain"), "at", event_key().alias("key"), "area", "role", "micros")
         .rows()
     )
+
+
+def pair_chain() -> pl.Expr:
+    """The chain that a reading's partner is found in: one a session, one for all registers of an asset's metric."""
+    session = pl.col("role").is_in(["started", "ended"])
+    return pl.when(session).then(pl.concat_str(pl.lit("session:"), pl.col("chain").fill_null(""))).otherwise(pl.col("role"))
 
 
 def event_key() -> pl.Expr:

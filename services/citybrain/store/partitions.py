@@ -1,4 +1,4 @@
-"""Monthly partitions of the tables that grow with time. Called before a batch's transaction, outside of it.
+"""Monthly partitions of the tables that grow with time. Made before a batch's transaction, outside of it; listed for others.
 
 A new partition is made beside the table and then attached, which lets readers and writers of the table go on.
 """
@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from citybrain.store.pool import Connection
+from citybrain.store.queries import load
 
+_SQL = load("partitions")
 TABLES = ("event", "metric_window_1m")
 
 
@@ -37,10 +39,19 @@ def month_of(moment: datetime) -> tuple[int, int]:
     return utc.year, utc.month
 
 
+async def event_months(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """The months, (start, end), whose raw events are kept."""
+    starts: list[datetime] = [row["month"] for row in await connection.fetch(_SQL["event_months"])]
+    return [_bounds(start.year, start.month) for start in starts]
+
+
+def _bounds(year: int, month: int) -> tuple[datetime, datetime]:
+    return datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+
+
 async def _make(connection: Connection, table: str, year: int, month: int) -> None:
     name = f"{table}_{year:04d}_{month:02d}"
-    begin = datetime(year, month, 1, tzinfo=UTC)
-    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    begin, end = _bounds(year, month)
     async with connection.transaction():
         await connection.execute("set local lock_timeout = '20s'")
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", name)

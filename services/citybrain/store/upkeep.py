@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 
+from citybrain.store.partitions import event_months
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
 _SQL = load("upkeep")
-_PARTITION = re.compile(r"event_(\d{4})_(\d{2})")
 _AT_ONCE = 20_000
 
 
@@ -27,17 +26,13 @@ async def forget_events(connection: Connection, before: datetime) -> list[str]:
     """Whole months of raw events that ended before a moment, with what belongs to them; the partitions dropped."""
     dropped: list[str] = []
     end = None
-    for row in await connection.fetch(_SQL["event_partitions"]):
-        match = _PARTITION.fullmatch(row["name"])
-        if match is None:
-            continue
-        year, month = int(match[1]), int(match[2])
-        month_end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    for month, month_end in await event_months(connection):
         if month_end <= before:
+            name = f"event_{month:%Y_%m}"
             async with connection.transaction():
                 await connection.execute("set local lock_timeout = '5s'")
-                await connection.execute(f"drop table {row['name']}")
-            dropped.append(row["name"])
+                await connection.execute(f"drop table {name}")
+            dropped.append(name)
             end = month_end
     if end is not None:
         for query in ("forget_personal", "forget_paired", "forget_conflicts"):

@@ -9,13 +9,6 @@ with gone as (
 )
 select (select count(*) from gone) as gone, (select count(*) from told) as told
 
--- name: event_partitions
--- The monthly partitions of raw events.
-select c.relname as name
-  from pg_inherits i join pg_class c on c.oid = i.inhrelid
- where i.inhparent = 'event'::regclass
- order by c.relname
-
 -- name: forget_personal
 -- Personal fields of events older than a moment.
 delete from event_personal where time < $1
