@@ -25,6 +25,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._http()
         self._pipeline()
+        self._rules()
         self._notify()
         self._deliver()
 
@@ -68,6 +69,12 @@ class Metrics:
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
+
+    def _rules(self) -> None:
+        self.rules_version = self._gauge("citybrain_rules_version", "The rule set that this process works with.")
+        self.rules_refused = self._counter(
+            "citybrain_rules_refused", "Changed rules or endpoints that were not taken up: they are wrong, see the log."
+        )
 
     def _notify(self) -> None:
         self.notify_intents = self._counter(

@@ -9,7 +9,9 @@ from citybrain.city.literals import Name
 from citybrain.city.mistakes import Mistake, ProfileError
 from citybrain.city.places import Places
 from citybrain.city.profile import (
+    ENDPOINTS_FILE,
     FILES,
+    RULES_FOLDER,
     Casework,
     City,
     ProfileFiles,
@@ -17,13 +19,17 @@ from citybrain.city.profile import (
     parse_city,
     profile_version,
     read_folder,
+    read_rule_files,
+    rule_paths,
 )
 from citybrain.city.roster import AssetFacts, Roster, RosterLine
 from citybrain.city.validity import Validity
 
 __all__ = [
+    "ENDPOINTS_FILE",
     "FILES",
     "LEVELS",
+    "RULES_FOLDER",
     "Area",
     "Areas",
     "AssetFacts",
@@ -43,4 +49,6 @@ __all__ = [
     "parse_city",
     "profile_version",
     "read_folder",
+    "read_rule_files",
+    "rule_paths",
 ]

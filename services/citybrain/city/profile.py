@@ -33,6 +33,9 @@ ProfileFiles = Mapping[str, bytes]
 REQUIRED_FILES = ("city.yaml", "areas.geojson")
 OPTIONAL_FILES = ("assets.csv", "calendar.yaml", "codes.yaml", "departments.yaml", "kpis.yaml")
 FILES = (*REQUIRED_FILES, *OPTIONAL_FILES)
+ENDPOINTS_FILE = "endpoints.yaml"
+RULES_FOLDER = "rules"
+_TOP = (*FILES, ENDPOINTS_FILE)
 MISSPELT = 0.85  # a file so much like one of ours is meant to be it
 
 
@@ -67,7 +70,10 @@ def default_city_folder() -> Path:
 
 
 def read_folder(folder: Path) -> ProfileFiles:
-    """The bytes of the files that a profile consists of. Raises ProfileError when there is no profile in the folder."""
+    """The bytes of the files that a profile consists of. Raises ProfileError when there is no profile in the folder.
+
+    Rules and endpoints, which `parse_city` leaves to others, are among them.
+    """
     if not folder.is_dir():
         raise ProfileError([Mistake(str(folder), 0, "", "there is no such folder")])
     mistakes: list[Mistake] = []
@@ -75,17 +81,36 @@ def read_folder(folder: Path) -> ProfileFiles:
     try:
         present = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
         for name in present:
-            meant = None if name in FILES else nearest(name, FILES, MISSPELT)
+            meant = None if name in _TOP else nearest(name, _TOP, MISSPELT)
             if meant is not None and meant not in present:
                 mistakes.append(Mistake(str(folder / name), 0, "", f"is not read, did you mean {meant}?"))
             if name in FILES:
                 files[name] = (folder / name).read_bytes()
+        files |= read_rule_files(folder, mistakes)
     except OSError as error:
         raise ProfileError([Mistake(str(error.filename), 0, "", f"cannot be read: {error.strerror}")]) from error
     mistakes += [Mistake(str(folder / name), 0, "", "is missing") for name in REQUIRED_FILES if name not in files]
     if mistakes:
         raise ProfileError(mistakes)
     return files
+
+
+def rule_paths(folder: Path) -> Mapping[str, Path]:
+    """Where the rules and endpoints of a profile are, by the names that messages give them. Raises OSError."""
+    rules = folder / RULES_FOLDER
+    present = sorted(rules.iterdir()) if rules.is_dir() else []
+    found = [path for path in present if path.suffix == ".yaml" and not path.name.startswith(".") and path.is_file()]
+    paths = {f"{RULES_FOLDER}/{path.name}": path for path in found}
+    endpoints = folder / ENDPOINTS_FILE
+    return {**paths, ENDPOINTS_FILE: endpoints} if endpoints.is_file() else paths
+
+
+def read_rule_files(folder: Path, mistakes: list[Mistake]) -> ProfileFiles:
+    """The rules and endpoints of a profile alone. Raises OSError."""
+    rules = folder / RULES_FOLDER
+    other = [path for path in sorted(rules.iterdir()) if path.suffix in (".yml", ".json")] if rules.is_dir() else []
+    mistakes += [Mistake(str(path), 0, "", f"is not read, did you mean {path.stem}.yaml?") for path in other]
+    return {name: path.read_bytes() for name, path in rule_paths(folder).items()}
 
 
 def profile_version(files: ProfileFiles) -> str:

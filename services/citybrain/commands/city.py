@@ -10,14 +10,15 @@ import click
 
 from citybrain.city import ProfileError
 from citybrain.commands.running import data_option, database, json_option, quiet_settings, run
-from citybrain.profiles import load, read_city
+from citybrain.endpoints.addresses import Policy
+from citybrain.profiles import load, parse_rules, read_city
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
 
 @click.group()
 def city() -> None:
-    """The city profile: areas, roster, calendar, settings."""
+    """The city profile: areas, roster, calendar, settings, rules, endpoints."""
 
 
 @city.command()
@@ -26,7 +27,7 @@ def city() -> None:
 def check(folder: Path, as_json: bool) -> None:
     """Check a profile; every mistake is told with file, line and field."""
     try:
-        _, found = read_city(folder)
+        files, found = read_city(folder)
     except ProfileError as error:
         for mistake in error.mistakes:
             click.echo(json.dumps(asdict(mistake), ensure_ascii=False) if as_json else str(mistake), err=not as_json)
@@ -36,6 +37,7 @@ def check(folder: Path, as_json: bool) -> None:
         "version": found.version,
         "areas": len(found.areas.versions),
         "assets": len(found.roster.lines),
+        "rules": len(parse_rules(files).book.rules),
         "timezone": found.settings.zone.key,
     }
     click.echo(json.dumps(summary) if as_json else ", ".join(f"{name} {value}" for name, value in summary.items()))
@@ -52,6 +54,7 @@ def load_profile(folder: Path, data: Path | None, rebuild: bool) -> None:
     async def work() -> bool:
         files, found = read_city(folder)
         async with database(data, settings) as pool:
-            return await load(pool, files, found, rebuild=rebuild)
+            policy = Policy(settings.delivery_networks, settings.delivery_http)
+            return await load(pool, files, found, rebuild=rebuild, policy=policy)
 
     click.echo("loaded" if run(work()) else "nothing changed: this profile is the current one")

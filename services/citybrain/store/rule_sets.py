@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
@@ -50,12 +50,12 @@ async def put_rule_set(connection: Connection, files: Mapping[str, bytes], made_
 
 async def current(connection: Connection) -> RuleSet | None:
     """The rule set that was put last; None before the first one."""
-    return _rule_set(await connection.fetchrow(_SQL["current"]))
+    return _rule_set(await connection.fetch(_SQL["current"]))
 
 
 async def of_version(connection: Connection, version: int) -> RuleSet | None:
     """One rule set; None when there is none of this version."""
-    return _rule_set(await connection.fetchrow(_SQL["of_version"], version))
+    return _rule_set(await connection.fetch(_SQL["of_version"], version))
 
 
 async def current_version(connection: Connection) -> int | None:
@@ -64,8 +64,8 @@ async def current_version(connection: Connection) -> int | None:
     return None if found is None else int(found)
 
 
-def _rule_set(row: Mapping[str, object] | None) -> RuleSet | None:
-    if row is None:
-        return None
-    files = {name: text.encode() for name, text in json.loads(str(row["files"])).items()}
-    return RuleSet(int(str(row["version"])), bytes(row["sha256"]), files, str(row["made_by"]), row["loaded_at"])  # type: ignore[arg-type]
+def _rule_set(rows: Sequence[Any]) -> RuleSet | None:
+    for version, digest, files, made_by, loaded_at in rows:
+        texts = {name: text.encode() for name, text in json.loads(files).items()}
+        return RuleSet(version, bytes(digest), texts, made_by, loaded_at)
+    return None

@@ -73,12 +73,25 @@ def test_the_version_is_of_the_files_that_are_read_and_of_nothing_else() -> None
         assert profile_version({**files, name: files[name] + b" "}) != profile_version(files)
 
 
-def test_rules_and_endpoints_are_accepted_and_not_read(tmp_path: Path) -> None:
+def test_rules_and_endpoints_are_read_with_the_folder_and_left_to_others(tmp_path: Path) -> None:
     folder = write(tmp_path, {**texts(), "endpoints.yaml": "{{{", "README.txt": "hello"})
     (folder / "rules").mkdir()
     (folder / "rules" / "a.yaml").write_text("{{{")
-    assert sorted(read_folder(folder)) == sorted(FILES)
+    (folder / "rules" / "README.txt").write_text("hello")
+    assert sorted(read_folder(folder)) == sorted((*FILES, "endpoints.yaml", "rules/a.yaml"))
     assert parse_city(read_folder(folder)).areas.known("610600")
+
+
+def test_a_file_of_rules_with_another_ending_is_not_left_out_silently(tmp_path: Path) -> None:
+    folder = write(tmp_path, {**texts(), "endpoint.yaml": ""})
+    (folder / "rules").mkdir()
+    (folder / "rules" / "a.yml").write_text("rules: []")
+    with pytest.raises(ProfileError) as raised:
+        read_folder(folder)
+    assert [f"{Path(one.file).name}: {one.problem}" for one in raised.value.mistakes] == [
+        "endpoint.yaml: is not read, did you mean endpoints.yaml?",
+        "a.yml: is not read, did you mean a.yaml?",
+    ]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
