@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 MAX_TIME_CHARS = 64
 INSTANT_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+_OFFSET_CHARS = len("+00:00")
 _DIGITS = "[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
 _RFC_3339 = re.compile(rf"{_DIGITS}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])", re.IGNORECASE).fullmatch
 _DIGITS_AS_0 = bytes.maketrans(b"123456789", b"000000000")
@@ -32,4 +33,5 @@ def parse_time(text: object) -> datetime | None:
 
 def format_time(at: datetime) -> str:
     """An aware time as `2026-11-23T00:15:02.000000Z`: always UTC, always six decimals, so that text sorts as time."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-_OFFSET_CHARS] + "Z"

@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from citybrain.access import Access, Principal
 from citybrain.bus.port import Bus, BusFull, Record
@@ -77,6 +77,7 @@ class PostEvents:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one post."""
         headers = dict(scope["headers"])
+        response: ASGIApp
         try:
             response = await self._post(scope, receive, headers)
         except (Problem, CitybrainError) as error:
@@ -92,7 +93,7 @@ class PostEvents:
             problem.headers["Connection"] = "close"  # such a client may keep the body that was refused to itself
         return problem_response(problem)
 
-    async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Response:
+    async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> ASGIApp:
         principal = await self._admit(headers, receive)
         form = form_of(headers)
         limit_bytes = MAX_LINES_BYTES if form is Form.LINES else MAX_BODY_BYTES
