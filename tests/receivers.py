@@ -62,6 +62,9 @@ class Receiver:
         how = self.told.get(request.path, Behaviour())
         if how.times is not None and self._taken[request.path] > how.times:
             how = Behaviour()
+        return await self.behave(request, how)
+
+    async def behave(self, request: web.Request, how: Behaviour) -> web.StreamResponse:
         if how.delay_s:
             await asyncio.sleep(how.delay_s)
         if how.reset and request.transport is not None:

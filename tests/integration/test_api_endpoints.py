@@ -141,7 +141,7 @@ async def test_an_endpoint_is_changed_tested_disabled_and_removed(api: Reading) 
 async def test_endpoints_are_for_admins_deliveries_for_viewers_resending_for_operators(api: Reading) -> None:
     made = await _create(api, "duty")
     told = (await _send(api, "POST", f"/v1/endpoints/{made['id']}/test")).json
-    asked = [
+    asked: list[tuple[str, str, object, Role]] = [
         ("GET", "/v1/endpoints", None, Role.ADMIN),
         ("GET", f"/v1/endpoints/{made['id']}", None, Role.ADMIN),
         ("POST", "/v1/endpoints", {}, Role.ADMIN),
