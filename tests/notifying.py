@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from citybrain.alert.notify.flush import Flusher
 from citybrain.city.literals import Name
-from citybrain.rulebook.model import Absence, Escalation, Inhibition, Route, RuleBook
+from citybrain.rulebook.model import Absence, Escalation, Inhibition, LoadedRules, Route, RuleBook
 from citybrain.store.alert_log import Entry, append
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
@@ -66,14 +66,6 @@ def rule(name: str, inhibits: Mapping[str, Sequence[str]] | None = None) -> Abse
     )
 
 
-@dataclass
-class Rules:
-    """What the rule follower gives."""
-
-    book: RuleBook
-    version: int = 1
-
-
 def write_path(code: str) -> list[str]:
     return [code, *(code[:length] for length in (15, 12, 9, 6) if length < len(code))]
 
@@ -83,7 +75,7 @@ class Notifying:
     """The loop, its clock, and the alerts."""
 
     pool: Pool
-    rules: Rules
+    rules: LoadedRules
     metrics: Metrics = field(default_factory=Metrics)
     now: datetime = BEGIN
     told: list[datetime] = field(default_factory=list)
@@ -206,7 +198,7 @@ async def notifying(
     """With an endpoint `duty`."""
     async with open_pool(dsn, max_size=6) as pool:
         book = RuleBook(rules=tuple(rules), routes=tuple([route()] if routes is None else routes))
-        made = Notifying(pool, Rules(book))
+        made = Notifying(pool, LoadedRules(1, book))
         for name in endpoints:
             await made.endpoint(name)
         yield made

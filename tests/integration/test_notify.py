@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+from citybrain.rulebook.model import LoadedRules, RuleBook
 from citybrain_schemas.instants import format_time
 from notifying import BASE, LEFT, RIGHT, escalation, notifying, route, rule
 
@@ -333,7 +334,7 @@ async def test_end_reaches_those_who_were_told_though_the_route_is_gone(database
     async with notifying(database) as city:
         alert = await city.fire()
         await city.step()
-        city.rules.book = type(city.rules.book)(routes=())
+        city.rules = LoadedRules(2, RuleBook())
         await city.end(alert)
         await city.step(S)
         assert (await city.notices())[1:] == [(RESOLVED, ("lot-1",))]

@@ -22,7 +22,7 @@ def _now() -> datetime:
 @dataclass(frozen=True, slots=True)
 class ApiParts:
     """`city` gives the profile of now, `mode` is embedded or cluster, `clock` the time of now in UTC, `policy` says where
-    webhooks may go."""
+    webhooks may go, `public_url` where people reach this city: links begin with it."""
 
     pool: Pool
     bus: Bus
@@ -32,6 +32,7 @@ class ApiParts:
     mode: str
     clock: Callable[[], datetime] = _now
     policy: Policy = field(default_factory=Policy)
+    public_url: str = ""
 
     async def reader(self, request: Request) -> Principal:
         """Who asks, when it may read. Raises Unauthenticated, Forbidden."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
+from citybrain.api.alerts import add_alerts
 from citybrain.api.areas import add_areas
 from citybrain.api.assets import add_assets
 from citybrain.api.deliveries import add_deliveries
@@ -11,6 +12,7 @@ from citybrain.api.endpoints import add_endpoints
 from citybrain.api.events import add_event, add_events
 from citybrain.api.parts import ApiParts
 from citybrain.api.series_route import add_series
+from citybrain.api.silences import add_silences
 from citybrain.api.status import add_status
 
 
@@ -23,6 +25,8 @@ def create_api(parts: ApiParts) -> APIRouter:
     add_events(router, parts)
     add_event(router, parts)
     add_assets(router, parts)
+    add_alerts(router, parts)
+    add_silences(router, parts)
     add_endpoints(router, parts)
     add_deliveries(router, parts)
     return router

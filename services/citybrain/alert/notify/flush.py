@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID, uuid4
 
 from citybrain.alert.notify.circumstances import Circumstances, circumstances
@@ -23,7 +22,7 @@ from citybrain.alert.notify.take import take
 from citybrain.alert.notify.tell import tell
 from citybrain.city import City
 from citybrain.errors import CitybrainError
-from citybrain.rulebook.model import RuleBook
+from citybrain.rulebook.model import LoadedRules
 from citybrain.store import alert_reads, notifications, rollups, silences
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.telemetry import Metrics
@@ -38,15 +37,6 @@ MAX_INTENTS = 1_000
 MAX_GROUPS = 200
 RECHECK_S = 60.0  # what is held is looked at when silences, inhibitors or endpoints change, and this often besides
 _RETRY_S = 1.0
-
-
-class LoadedRules(Protocol):
-    """The rule book in force, and the version of its rule set."""
-
-    @property
-    def book(self) -> RuleBook: ...
-    @property
-    def version(self) -> int: ...
 
 
 @dataclass(slots=True)
