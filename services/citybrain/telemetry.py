@@ -26,6 +26,7 @@ class Metrics:
         self._http()
         self._pipeline()
         self._rules()
+        self._alert()
         self._notify()
         self._deliver()
 
@@ -75,6 +76,13 @@ class Metrics:
         self.rules_refused = self._counter(
             "citybrain_rules_refused", "Changed rules or endpoints that were not taken up: they are wrong, see the log."
         )
+
+    def _alert(self) -> None:
+        self.alert_pass_seconds = self._histogram("citybrain_alert_pass_seconds", "Seconds of one pass of alert.")
+        self.alert_opened = self._counter("citybrain_alert_opened", "Alerts opened, those included that are pending.")
+        self.alert_intents = self._counter("citybrain_alert_intents", "Transitions that somebody may want to hear of.")
+        self.alert_final = self._gauge("citybrain_alert_final_seconds", "The last final tick that was evaluated, as a Unix time.")
+        self.alert_errors = self._counter("citybrain_alert_errors", "Passes that failed and are tried again.", ("kind",))
 
     def _notify(self) -> None:
         self.notify_intents = self._counter(

@@ -1,1 +1,2 @@
-"""Rules on ticks, alerts that live once, and what is told of them. A role: reads `change` and `command`, writes alerts and deliveries."""
+"""Rules on ticks, alerts that live once, and what is told of them. A role: `change` and `command` to alerts and
+deliveries."""

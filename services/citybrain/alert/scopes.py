@@ -44,11 +44,12 @@ class ScopeBook:
     _scopes: dict[int, Scope] = field(default_factory=dict)  # by any series of theirs
     _numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # of (metric, text)
     _others: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # further series of an asset
+    _areas: dict[int, str] = field(default_factory=dict)  # of those further series
     _version: str = ""
 
     def forget(self) -> None:
         """Start anew."""
-        self._scopes, self._numbers, self._others = {}, {}, defaultdict(list)
+        self._scopes, self._numbers, self._others, self._areas = {}, {}, defaultdict(list), {}
 
     def follow(self, city: City) -> None:
         """Levels of areas may change with the profile; and memory is bounded."""
@@ -93,6 +94,10 @@ class ScopeBook:
         """All series of a scope."""
         return (scope, *self._others.get(scope, ()))
 
+    def area_of(self, series: int) -> str:
+        """Where a series is: an asset that was seen in several areas has one in each."""
+        return self._areas.get(series) or self._scopes[series].area
+
     def _add(self, city: City, rows: Iterable[SeriesRow]) -> None:
         for row in sorted(rows):
             if row.number in self._scopes:
@@ -101,6 +106,7 @@ class ScopeBook:
             first = self._numbers.setdefault((row.metric, scope.text), row.number) if scope.per else row.number
             self._scopes[row.number] = self._scopes.get(first, scope)
             if first != row.number:
+                self._areas[row.number] = row.area
                 self._others[first].append(row.number)
 
 

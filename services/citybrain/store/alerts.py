@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -24,7 +24,7 @@ Key = tuple[str, str]  # rule, scope
 
 @dataclass(slots=True)
 class AlertRow:
-    """A row of `alert`; times are aware, `peak` is in the metric's unit, `since` is the tick of the last transition that was logged."""
+    """A row of `alert`; times are aware, `peak` is in the metric's unit, `since` is the tick of the last logged transition."""
 
     alert_id: UUID
     rule: str
@@ -149,7 +149,9 @@ async def by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Ale
     return {row["alert_id"]: _row(row) for row in rows}
 
 
-async def write(connection: Connection, changed: Sequence[AlertRow], opened: Sequence[AlertRow], forgotten: Collection[UUID]) -> None:
+async def write(
+    connection: Connection, changed: Sequence[AlertRow], opened: Sequence[AlertRow], forgotten: Collection[UUID]
+) -> None:
     """Forget, change and open alerts, in this order: so a new episode finds its scope free."""
     if forgotten:
         await connection.execute(_SQL["forget"], sorted(forgotten))
@@ -197,8 +199,8 @@ def _keys(keys: Collection[Key]) -> tuple[list[str], list[str]]:
     return [rule for rule, _ in keys], [scope for _, scope in keys]
 
 
-def _row(row: Mapping[str, object]) -> AlertRow:
-    return AlertRow(**{name: msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()})  # type: ignore[arg-type]
+def _row(row: Any) -> AlertRow:
+    return AlertRow(**{name: msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()})
 
 
 def _as_json(rows: Sequence[AlertRow]) -> str:

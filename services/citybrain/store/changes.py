@@ -18,8 +18,8 @@ from citybrain.store.queries import load
 _SQL = load("changes")
 MANY_LOOKUPS = 200_000  # from so many (series, minute) on, whole minutes are read
 MINUTE_COLUMNS: Mapping[str, type[pl.DataType]] = {
-    "series": pl.Int32, "minute": pl.Int64, "count": pl.Int64, "sum": pl.String, "min": pl.Int64, "max": pl.Int64, "latest": pl.String,
-    "part": pl.String, "weight": pl.String, "subjects": pl.Int64, "member": pl.Int32,
+    "series": pl.Int32, "minute": pl.Int64, "count": pl.Int64, "sum": pl.String, "min": pl.Int64, "max": pl.Int64,
+    "latest": pl.String, "part": pl.String, "weight": pl.String, "subjects": pl.Int64, "member": pl.Int32,
 }  # fmt: skip
 
 
@@ -74,6 +74,11 @@ async def standing(connection: Connection) -> Standing:
     if row is None:
         raise AssertionError("alert_progress has one row")
     return Standing(row["pass"], row["final_through"], row["rule_version"], row["minutes_through"])
+
+
+async def has_work(connection: Connection, rule_version: int, absences: Mapping[str, str], now: datetime) -> bool:
+    """Whether a pass would find anything to do. `absences`: the types that absence rules are about."""
+    return bool(await connection.fetchval(_SQL["has_work"], rule_version, list(absences), list(absences.values()), now))
 
 
 async def advance(connection: Connection, number: int, final_through: datetime | None, rule_version: int) -> bool:
