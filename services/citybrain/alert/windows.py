@@ -225,15 +225,21 @@ def _value_of(latest: pl.Series) -> pl.Series:
 
 def _as_rules_see(found: pl.DataFrame, source: Source, columns: Collection[str]) -> pl.DataFrame:
     """Decimals in place of millionths, nulls where there is no data."""
-    decimals = [pl.col(name).cast(pl.Float64) / _MICRO for name in _DECIMALS if name in columns]
+    decimals = [_decimal(found[name]) for name in _DECIMALS if name in columns]
     counts = [pl.col(name).cast(pl.Int64) for name in ("count", "subjects") if name in columns]
-    shown = found.select("series", "tick", "has_data", *(pl.when("has_data").then(one) for one in (*decimals, *counts)))
+    some = (pl.when("has_data").then(one) for one in (*(pl.col(one.name) for one in decimals), *counts))
+    shown = found.with_columns(decimals).select("series", "tick", "has_data", *some)
     if "expected" not in columns:
         return shown
     if source.expected is None:
         return shown.with_columns(pl.lit(None, pl.Int64).alias("expected"))
     wanted = source.expected.select(pl.col("series", "tick", "expected").cast(pl.Int64))
     return shown.join(wanted, on=["series", "tick"], how="left", maintain_order="left")
+
+
+def _decimal(millionths: pl.Series) -> pl.Series:
+    """The nearest floats. NumPy divides; Polars multiplies by the reciprocal, which makes 4.9999999999999996e-06 of 5."""
+    return pl.Series(millionths.name, millionths.cast(pl.Float64).to_numpy() / _MICRO, nan_to_null=True)
 
 
 def _nulls(name: str, length: int, kind: type[pl.DataType]) -> pl.Series:
