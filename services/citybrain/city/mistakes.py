@@ -12,7 +12,7 @@ from citybrain.errors import CitybrainError
 LONGEST_QUOTE = 80
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """Something in a profile that has to be corrected: `city.yaml:3:11: timezone: unknown time zone 'Mars/Phobos'`.
 
@@ -43,7 +43,7 @@ class ProfileError(CitybrainError):
     """The city profile is wrong; `mistakes` lists everything that was found, in the order of the files' lines."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        self.mistakes = tuple(sorted(mistakes))
+        self.mistakes = tuple(sorted(mistakes, key=lambda one: (one.file, one.line, one.column, one.field, one.problem)))
         more = len(self.mistakes) - 1
         super().__init__(f"{self.mistakes[0]} (and {more} more)" if more else str(self.mistakes[0]))
 
