@@ -21,7 +21,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 LONGEST_URL = 2048
 LONGEST_NAME = 64
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET = re.compile(re.escape(PREFIX) + r"\S*")
+_SECRET = re.compile(re.escape(PREFIX) + r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
