@@ -15,6 +15,7 @@ from typing import Any
 
 from citybrain.city import Areas
 from citybrain.rulebook.model import Escalation, Route
+from citybrain.rulebook.routes import GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL
 from citybrain_schemas.alerts import Alert
 
 DEFAULT_ROUTE = -1
@@ -52,9 +53,7 @@ class Plan:
         )
 
 
-# As patient as Alertmanager is.
-DEFAULT_PLAN = Plan(None, timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=4))
-_DEFAULT_GROUP_BY = ("rule",)
+DEFAULT_PLAN = Plan(None, GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL)  # what a route has that says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def groups_of(alert: Alert, routes: Sequence[Route], areas: Areas, *, defaults: 
     """The groups in which an alert is told; none when nothing matches and no endpoint is marked default."""
     found = {group.key: group for group in _matching(alert, routes, areas)}
     if not found and defaults:
-        labels = _labels(alert, _DEFAULT_GROUP_BY, areas)
+        labels = _labels(alert, GROUP_BY, areas)
         return [GroupOf(_key("default", labels), DEFAULT_ROUTE, labels, DEFAULT_PLAN)]
     return list(found.values())
 
