@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import decide, memory, pipeline, single_posts
+from tests.bench import decide, deliveries, memory, pipeline, single_posts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("what", nargs="?", choices=["all", "pipeline", "decide", "single", "memory"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "pipeline", "decide", "single", "memory", "deliveries"], default="all")
     parser.add_argument("--shape", action="append", default=[], help="dense, meters, registers or backlog; all without it")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=3)
@@ -22,6 +22,8 @@ def main() -> None:
         single_posts.measure(options.runs)
     if options.what in {"all", "memory"}:
         memory.measure()
+    if options.what in {"all", "deliveries"}:
+        deliveries.measure()
 
 
 main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from citybrain.endpoints.addresses import Policy, Scheme, TargetRefused
@@ -43,6 +44,7 @@ class Target:
         return f"{self.scheme}://{host}{port}{self.rest}"
 
 
+@lru_cache(maxsize=1024)
 def read_target(text: str, policy: Policy) -> Target:
     """The target of a URL that may be used. Raises TargetRefused, with one clear line."""
     if len(text) > MAX_URL_CHARS:
