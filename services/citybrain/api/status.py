@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import json_reply
-from citybrain.store import deliveries, state_reads, window_reads
+from citybrain.store import deliveries, notifications, state_reads, window_reads
 from citybrain_schemas.instants import format_time
 from citybrain_schemas.topics import EVENTS_TOPIC
 
@@ -49,6 +49,7 @@ async def read_status(parts: ApiParts) -> dict[str, object]:
         figures = await state_reads.figures(connection)
         positions = await state_reads.positions(connection, EVENTS_TOPIC)
         rollup_lag = await state_reads.rollup_lag(connection, standing.watermark)
+        notify_lag = await notifications.lag(connection, parts.clock())
         deliver_lag = await deliveries.lag(connection)
     ends = await parts.bus.ends(EVENTS_TOPIC)
     lag = sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
@@ -61,6 +62,7 @@ async def read_status(parts: ApiParts) -> dict[str, object]:
         "roles": {
             "aggregate": {"lag": lag, "watermark": watermark},
             "rollup": {"lag": rollup_lag, "final_through": through},
+            "notify": {"lag": notify_lag},
             "deliver": {"lag": deliver_lag},
         },
     }
