@@ -36,13 +36,17 @@ def _features() -> Iterator[dict[str, Any]]:
 
 def small_city() -> City:
     """Of the roster is known that `lot-known` is in RIGHT."""
+    return parse_city(small_city_files())
+
+
+def small_city_files() -> dict[str, bytes]:
+    """Its profile."""
     settings = f"name: {{en: Small, zh: 小城}}\ntimezone: Asia/Shanghai\nhorizon_days: {HORIZON_DAYS}\nretention: none\n"
-    files = {
+    return {
         "city.yaml": settings.encode(),
         "areas.geojson": json.dumps({"type": "FeatureCollection", "features": list(_features())}).encode(),
         "assets.csv": f"subject,type,area\nlot-known,parking.occupancy,{RIGHT}\n".encode(),
     }
-    return parse_city(files)
 
 
 def occupancy(**changed: object) -> dict[str, Any]:
