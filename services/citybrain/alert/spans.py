@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 
 from citybrain.alert.ticks import width_of
@@ -81,11 +82,10 @@ def moving_minutes(group: Group, before: int, final: int) -> list[int]:
 
 def spread(spans: pl.DataFrame) -> pl.DataFrame:
     """(rule, series, begin, end) to a row (rule, series, tick) for every tick in (begin, end]."""
-    return (
-        spans.filter(pl.col("begin") < pl.col("end"))
-        .select("rule", "series", pl.int_ranges(pl.col("begin") + 1, pl.col("end") + 1).alias("tick"))
-        .explode("tick")
-    )
+    begins, lengths = spans["begin"].to_numpy(), np.maximum((spans["end"] - spans["begin"]).to_numpy(), 0)
+    rows = np.repeat(np.arange(len(begins)), lengths)
+    ticks = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + begins[rows] + 1
+    return pl.DataFrame({"rule": spans["rule"].gather(rows), "series": spans["series"].gather(rows), "tick": ticks})
 
 
 def parts(begins: Sequence[tuple[int, int]], rules: int, end: int, most: int) -> Iterable[Sequence[tuple[int, int]]]:

@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from citybrain.store.pool import Connection
@@ -199,7 +200,7 @@ def _keys(keys: Collection[Key]) -> tuple[list[str], list[str]]:
     return [rule for rule, _ in keys], [scope for _, scope in keys]
 
 
-def _row(row: Any) -> AlertRow:
+def _row(row: asyncpg.Record) -> AlertRow:
     return AlertRow(**{name: msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()})
 
 
