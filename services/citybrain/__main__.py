@@ -12,9 +12,9 @@ import click
 from citybrain.errors import CitybrainError
 
 COMMANDS: Mapping[str, str] = MappingProxyType({
-    "up": "serve", "ingest": "serve", "aggregate": "serve", "api": "serve", "migrate": "serve", "city": "city", "rules": "rules",
-    "replay": "play", "simulate": "play", "state": "state", "dead": "dead", "keys": "keys", "endpoints": "endpoints",
-    "schemas": "schemas",
+    "up": "serve", "ingest": "serve", "aggregate": "serve", "alert": "serve", "deliver": "serve", "api": "serve",
+    "migrate": "serve", "city": "city", "rules": "rules", "replay": "play", "simulate": "play", "state": "state",
+    "dead": "dead", "keys": "keys", "endpoints": "endpoints", "schemas": "schemas",
 })  # fmt: skip
 
 

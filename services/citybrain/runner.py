@@ -28,14 +28,18 @@ from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.upkeep import Upkeep
 from citybrain.aggregate.worker import AggregateWorker
+from citybrain.alert.notify.flush import Flusher
+from citybrain.alert.worker import AlertWorker
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
+from citybrain.deliver.worker import Deliverer
+from citybrain.endpoints.addresses import Policy
 from citybrain.errors import SettingsError
 from citybrain.ingest import IngestParts, beat, create_ingest
-from citybrain.profiles import CurrentCity, current_city, load, read_city
+from citybrain.profiles import CurrentCity, CurrentRules, current_city, current_rules, load, read_city
 from citybrain.settings import Settings
 from citybrain.store.dictionary import put_metrics
 from citybrain.store.embedded import embedded_postgres
@@ -76,6 +80,8 @@ class Process:
     metrics: Metrics
     mode: str
     access: Access
+    policy: Policy
+    public_url: str
     readiness: serving.Readiness = field(default_factory=serving.Readiness)
 
     def clock(self) -> datetime:
@@ -91,9 +97,17 @@ async def up(options: UpOptions, settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             postgres = await stack.enter_async_context(embedded_postgres(options.data))
             await migrate(postgres.dsn)
-            process = await stack.enter_async_context(_process(postgres.dsn, settings, "embedded", CurrentCity(city)))
-            await load(process.pool, files, city)
-            tasks = [postgres.keep_running(), *_ingest_tasks(process), *_aggregate_tasks(process, EMBEDDED_OWNER)]
+            place = _Place(postgres.dsn, "embedded", listener.url)
+            process = await stack.enter_async_context(_process(place, settings, CurrentCity(city)))
+            await load(process.pool, files, city, policy=process.policy)
+            rules = await current_rules(process.pool, process.metrics, folder, process.policy)
+            tasks = [
+                postgres.keep_running(),
+                *_ingest_tasks(process),
+                *_aggregate_tasks(process, EMBEDDED_OWNER, wakes := _Wakes()),
+                *_alert_tasks(process, EMBEDDED_OWNER, rules, wakes),
+                *_deliver_tasks(process, EMBEDDED_OWNER, wakes),
+            ]
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
             await _serve(process, listener, _front(process, ("ingest", "api")), tasks)
@@ -105,44 +119,103 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
         raise SettingsError(f"`citybrain {role}` needs CITYBRAIN_DATABASE_URL")
     with serving.listen(host, port) as listener:
         async with AsyncExitStack() as stack:
-            process = await stack.enter_async_context(_process(settings.database_url, settings, "cluster", None))
-            if role == "ingest":
-                tasks = _ingest_tasks(process)
-            else:
+            place = _Place(settings.database_url, "cluster", listener.url)
+            process = await stack.enter_async_context(_process(place, settings, None))
+            if role != "ingest":
                 process.readiness.beating.set()
-                tasks = _aggregate_tasks(process, uuid4()) if role == "aggregate" else []
+            tasks = await _tasks_of(role, process)
             await _serve(process, listener, _front(process, (role,)), tasks)
 
 
+async def _tasks_of(role: str, process: Process) -> list[Coroutine[Any, Any, None]]:
+    """The loops of one role that runs alone: it hears of nobody's work but its own, and looks several times a second."""
+    match role:
+        case "ingest":
+            return _ingest_tasks(process)
+        case "aggregate":
+            return _aggregate_tasks(process, uuid4(), _Wakes())
+        case "alert":
+            return _alert_tasks(process, uuid4(), await current_rules(process.pool, process.metrics), _Wakes())
+        case "deliver":
+            return _deliver_tasks(process, uuid4(), _Wakes())
+        case _:
+            return []
+
+
+@dataclass(slots=True)
+class _Wakes:
+    """Who is woken by whom inside one process: what is stored wakes alert, an intent wakes notification, a page deliver."""
+
+    alert: asyncio.Event = field(default_factory=asyncio.Event)
+    notify: asyncio.Event = field(default_factory=asyncio.Event)
+    deliver: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a process works: its database, the mode, and the address it answers on."""
+
+    dsn: str
+    mode: str
+    url: str
+
+
 @asynccontextmanager
-async def _process(dsn: str, settings: Settings, mode: str, city: CurrentCity | None) -> AsyncIterator[Process]:
+async def _process(place: _Place, settings: Settings, city: CurrentCity | None) -> AsyncIterator[Process]:
     if settings.bus != "postgres":
         raise SettingsError("CITYBRAIN_BUS names Kafka, which this version cannot use yet: leave it out, or set it to postgres")
     metrics = Metrics()
     async with (
-        open_pool(dsn) as pool,
-        open_pool(dsn, max_size=READING_CONNECTIONS) as reading_pool,
+        open_pool(place.dsn) as pool,
+        open_pool(place.dsn, max_size=READING_CONNECTIONS) as reading_pool,
         open_postgres_bus(pool, metrics, settings.bus_partitions) as bus,
     ):
         keys = KeyStore(pool)
         if settings.admin_key is not None:
             await ensure_admin_key(keys, settings.admin_key)
         await put_metrics(pool, metric_rows())
-        yield Process(settings, pool, reading_pool, bus, city or await current_city(pool), metrics, mode, Access(keys))
+        yield Process(
+            settings,
+            pool,
+            reading_pool,
+            bus,
+            city or await current_city(pool),
+            metrics,
+            place.mode,
+            Access(keys),
+            Policy(settings.delivery_networks, settings.delivery_http),
+            settings.public_url or place.url,
+        )
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     return [beat(process.bus, process.clock, str(uuid4()), process.metrics, process.readiness.beating)]
 
 
-def _aggregate_tasks(process: Process, owner: UUID) -> list[Coroutine[Any, Any, None]]:
-    rollup = Rollup(process.pool, process.city, process.metrics, owner=owner)
+def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
+    rollup = Rollup(process.pool, process.city, process.metrics, wakes.alert.set, owner=owner)
+
+    def stored() -> None:
+        rollup.wake.set()
+        wakes.alert.set()
+
     workers = [
-        AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, rollup.wake.set, share, WORKERS)
+        AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stored, share, WORKERS)
         for share in range(WORKERS)
     ]
     upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, process.settings.bus_retention, process.city, process.clock)
     return [*(worker.run() for worker in workers), rollup.run(), upkeep.run()]
+
+
+def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
+    pool, city, metrics, clock = process.pool, process.city, process.metrics, process.clock
+    worker = AlertWorker(pool, rules, city, metrics, clock, owner, wakes.notify.set, wakes.alert)
+    flusher = Flusher(pool, rules, city, metrics, clock, process.public_url, wakes.deliver.set, owner, wakes.notify)
+    return [worker.run(), flusher.run(), rules.follow(pool)]
+
+
+def _deliver_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
+    return [Deliverer(process.pool, process.policy, process.metrics, process.clock, owner, wakes.deliver).run()]
 
 
 def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
@@ -156,7 +229,17 @@ def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
     if "api" in roles:
         routers.append(
             create_api(
-                ApiParts(process.reading_pool, process.bus, process.city, process.access, VERSION, process.mode, process.clock)
+                ApiParts(
+                    process.reading_pool,
+                    process.bus,
+                    process.city,
+                    process.access,
+                    VERSION,
+                    process.mode,
+                    process.clock,
+                    process.policy,
+                    process.public_url,
+                )
             )
         )
 

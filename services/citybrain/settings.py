@@ -35,6 +35,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_DELIVERY_NETWORKS": "CIDRs that webhooks may reach besides public addresses",
     "CITYBRAIN_LOG_LEVEL": "debug, info (default), warning or error",
     "CITYBRAIN_METRICS_PORT": "a port of its own for /metrics, without a key",
+    "CITYBRAIN_PUBLIC_URL": "where people and receivers reach this city: links in webhooks begin with it",
     "CITYBRAIN_SINGLE_REPLICA": "true lets a cluster start on a broker that keeps fewer than three copies",
 })  # fmt: skip
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -56,6 +57,7 @@ class Settings:
     delivery_networks: tuple[Network, ...]
     log_level: str
     metrics_port: int | None
+    public_url: str | None
     single_replica: bool
 
     def __repr__(self) -> str:
@@ -77,6 +79,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         delivery_networks=_networks(values, "CITYBRAIN_DELIVERY_NETWORKS"),
         log_level=_choice(values, "CITYBRAIN_LOG_LEVEL", "info", _LEVELS),
         metrics_port=_integer(values, "CITYBRAIN_METRICS_PORT", 0, 0, 65535) or None,
+        public_url=_public_url(values),
         single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
     )
 
@@ -114,6 +117,13 @@ def _database_url(values: Mapping[str, str]) -> str | None:
     if url is not None and not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError("CITYBRAIN_DATABASE_URL must begin with postgresql://")
     return url
+
+
+def _public_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("CITYBRAIN_PUBLIC_URL")
+    if url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+        raise SettingsError("CITYBRAIN_PUBLIC_URL must be like https://city.example.org")
+    return None if url is None else url.rstrip("/")
 
 
 def _networks(values: Mapping[str, str], name: str) -> tuple[Network, ...]:

@@ -49,6 +49,8 @@ def _role(name: str, text: str) -> click.Command:
 
 ingest = _role("ingest", "Run the role that takes events in over HTTP and puts them on the bus.")
 aggregate = _role("aggregate", "Run the role that stores events, counts them once and keeps every window.")
+alert = _role("alert", "Run the role that judges rules on ticks, keeps alerts and decides who is told. A second one stands by.")
+deliver = _role("deliver", "Run the role that sends signed webhooks, again and again until they are taken.")
 api = _role("api", "Run the role that answers reading requests.")
 
 
