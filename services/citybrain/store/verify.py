@@ -25,7 +25,7 @@ _TABLES = {"1m": "metric_window_1m", "1h": "metric_window_1h", "1d": "metric_win
 
 
 class Difference(NamedTuple):
-    """A row whose readings are not those of what it is made of; None where there is no row."""
+    """A row that is not what it is made of; `step` is that of a window, or `pair`. Counts of readings, None where no row is."""
 
     step: str
     metric: str
