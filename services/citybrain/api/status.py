@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import json_reply
-from citybrain.store import deliveries, notifications, state_reads, window_reads
+from citybrain.store import changes, deliveries, notifications, state_reads, window_reads
 from citybrain_schemas.instants import format_time
 from citybrain_schemas.topics import EVENTS_TOPIC
 
@@ -49,11 +51,12 @@ async def read_status(parts: ApiParts) -> dict[str, object]:
         figures = await state_reads.figures(connection)
         positions = await state_reads.positions(connection, EVENTS_TOPIC)
         rollup_lag = await state_reads.rollup_lag(connection, standing.watermark)
+        alert_lag = await changes.lag(connection)
         notify_lag = await notifications.lag(connection, parts.clock())
         deliver_lag = await deliveries.lag(connection)
     ends = await parts.bus.ends(EVENTS_TOPIC)
     lag = sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
-    watermark = None if standing.watermark is None else format_time(standing.watermark)
+    watermark = _time(standing.watermark)
     through = None if standing.final_through == window_reads.EARLIEST else format_time(standing.final_through)
     return {
         "version": parts.version,
@@ -62,7 +65,12 @@ async def read_status(parts: ApiParts) -> dict[str, object]:
         "roles": {
             "aggregate": {"lag": lag, "watermark": watermark},
             "rollup": {"lag": rollup_lag, "final_through": through},
+            "alert": {"lag": alert_lag.waiting + alert_lag.ticks, "final_through": _time(alert_lag.final_through)},
             "notify": {"lag": notify_lag},
             "deliver": {"lag": deliver_lag},
         },
     }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
