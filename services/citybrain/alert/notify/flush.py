@@ -33,9 +33,10 @@ LEASE = "notify"
 LEASE_S = 5
 RENEW_S = 2.0
 IDLE_S = 0.25
-MAX_INTENTS = 1_000
-MAX_GROUPS = 200
+MAX_INTENTS = 250  # of one transaction: about a tenth of a second
+MAX_GROUPS = 100
 RECHECK_S = 60.0  # what is held is looked at when silences, inhibitors or endpoints change, and this often besides
+LONG_RECHECK_S, REST_SHARE = 0.05, 4.0  # a look that takes longer gets at most a fifth of the time
 _RETRY_S = 1.0
 
 
@@ -46,6 +47,7 @@ class _Step:
     busy: bool = False
     deliveries: int = 0
     mark: frozenset[str] | None = None
+    recheck_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Flusher:
     _renew_at: float = 0.0
     _mark: frozenset[str] | None = None
     _recheck_at: float = 0.0
+    _rest_until: float = 0.0
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next step finds everything where it was."""
@@ -117,7 +120,9 @@ class Flusher:
             self._fence = None
             raise
         if done.mark is not None:
-            self._mark, self._recheck_at = done.mark, begun + RECHECK_S
+            ended = time.monotonic()
+            self._mark, self._recheck_at = done.mark, ended + RECHECK_S
+            self._rest_until = ended + REST_SHARE * done.recheck_s if done.recheck_s > LONG_RECHECK_S else 0.0
         if done.deliveries:
             self.metrics.notify_step_seconds.observe(time.monotonic() - begun)
             self.told()
@@ -142,9 +147,10 @@ class Flusher:
         if standing.intents:
             taken = await take(connection, (rules.book, rules.version), areas, around, MAX_INTENTS)
             ended, step.busy = taken.ended, taken.count == MAX_INTENTS
-        if standing.held and (around.mark != self._mark or time.monotonic() >= self._recheck_at):
+        begun = time.monotonic()
+        if standing.held and begun >= self._rest_until and (around.mark != self._mark or begun >= self._recheck_at):
             await self._free(connection, around)
-            step.mark = around.mark
+            step.mark, step.recheck_s = around.mark, time.monotonic() - begun
         told = await tell(connection, around, self.links_base, MAX_GROUPS)
         for silence in touched(ended, around.silences, now):
             await silences.end_unneeded(connection, silence, now)
