@@ -242,18 +242,18 @@ class CurrentRules:
 
     async def look(self, pool: Pool) -> None:
         """Once: the files, then the database."""
-        try:
-            await self._look_at_folder(pool)
-            await self._look_at_database(pool)
-        except ProfileError as error:
-            self._refuse([str(one) for one in error.mistakes])
-        except OSError as error:
-            self._refuse([f"{error.filename}: cannot be read: {error.strerror}"])
-        except CitybrainError as error:
-            if error.retryable:
-                _log.warning("rules_not_followed", extra={"reason": str(error)[:500]})
-            else:
-                self._refuse([str(error)])
+        for part in (self._look_at_folder, self._look_at_database):
+            try:
+                await part(pool)
+            except ProfileError as error:
+                self._refuse([str(one) for one in error.mistakes])
+            except OSError as error:
+                self._refuse([f"{error.filename}: cannot be read: {error.strerror}"])
+            except CitybrainError as error:
+                if error.retryable:
+                    _log.warning("rules_not_followed", extra={"reason": str(error)[:500]})
+                else:
+                    self._refuse([str(error)])
 
     async def _look_at_folder(self, pool: Pool) -> None:
         if self.folder is None or (stamp := await asyncio.to_thread(_stamp, self.folder)) is None:

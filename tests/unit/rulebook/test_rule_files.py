@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from books import BOOK, FILE, book, mistakes
 
-from citybrain.city import Name
+from citybrain.city import Mistake, Name
+from citybrain.city.yaml_document import Document
+from citybrain.rulebook.endpoints import read_endpoints
 from citybrain.rulebook.model import Absence, Escalation, Expected, Inhibition, RuleBook, Threshold
-from citybrain.rulebook.read import rule_book
+from citybrain.rulebook.read import read_rule_book, rule_book
 
 MINUTE = timedelta(minutes=1)
 
@@ -216,3 +220,13 @@ def test_one_rule_is_not_carried_over_to_two() -> None:
 )
 def test_a_file_of_another_shape_is_refused_without_a_crash(text: str) -> None:
     assert mistakes(text)
+
+
+def test_the_examples_of_the_how_to_page_are_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "rules.md").read_text("utf-8")
+    examples = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", page, re.DOTALL))
+    noted: list[Mistake] = []
+    lines = read_endpoints(Document("endpoints.yaml", examples.pop("endpoints.yaml").encode(), noted), noted)
+    read = read_rule_book({name: text.encode() for name, text in examples.items()}, noted, [line.name for line in lines])
+    assert not noted
+    assert (len(read.rules), len(read.routes), len(read.tests)) == (3, 2, 1)
