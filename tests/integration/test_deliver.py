@@ -104,6 +104,17 @@ async def test_after_ten_attempts_it_is_given_up_and_can_be_sent_again_with_a_ne
     assert [one["attempt"] for one in await city.attempts()] == list(range(1, 14))
 
 
+async def test_what_a_receiver_says_is_written_down_whatever_it_is(city: Delivering, team: Receiver) -> None:
+    hostile = b'{"errcode": 1, "errmsg": "\\u0000\\ud800 \\udc00' + b"x" * 1000 + b'"}'
+    team.told["/hostile"] = Behaviour(200, body=hostile)
+    team.told["/binary"] = Behaviour(500, body=bytes(range(256)) * 100)
+    endpoints = [await city.endpoint(team.url("/hostile"), format="wecom"), await city.endpoint(team.url("/binary"))]
+    await city.put(*endpoints)
+    assert await city.deliverer.step()
+    assert {(row["state"], row["attempts"]) for row in await city.rows()} == {("waiting", 1)}
+    assert {len(one["answer"]) for one in await city.attempts()} == {len(hostile), 20 * 1024}
+
+
 async def test_410_disables_the_endpoint_and_cancels_what_waits_for_it_alone(city: Delivering, team: Receiver) -> None:
     team.told["/gone"] = Behaviour(410)
     gone, good = await city.endpoint(team.url("/gone"), "gone"), await city.endpoint(team.url("/good"), "good")

@@ -21,6 +21,7 @@ from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 SPREAD = timedelta(seconds=5)  # over which what waited is sent when an endpoint is back
+MAX_ERROR_CHARS = 500
 WHY_GONE = "it answered 410 Gone"
 
 
@@ -48,8 +49,13 @@ class Outcome:
                 state = "cancelled"
         return Made(
             self.delivery.delivery_id, self.delivery.attempts + 1, self.began_at, round(self.took_s * 1000), self.answer.status,
-            self.answer.error, self.answer.body, state, wait,
+            storable(self.answer.error), self.answer.body, state, wait,
         )  # fmt: skip
+
+
+def storable(error: str | None) -> str | None:
+    """A text that may quote a receiver, as a column can hold it: no NUL, no half of a surrogate pair."""
+    return None if error is None else error[:MAX_ERROR_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 async def write_down(connection: Connection, owner: UUID, ended: Sequence[Outcome], metrics: Metrics) -> None:

@@ -29,7 +29,6 @@ TIMEOUT_S = 15.0
 MAX_ANSWER_BYTES = 20 * 1024
 _READ_BYTES = 16 * 1024
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "citybrain", "Accept-Encoding": "identity"}
-_MAX_ERROR_CHARS = 500
 
 
 class Poster:
@@ -51,7 +50,7 @@ class Poster:
         except (TargetRefused, SecretRefused) as error:
             return Answer(error=f"not sent: {error}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(error=_why(error)[:_MAX_ERROR_CHARS])
+            return Answer(error=_why(error))
 
     async def _exchange(self, target: Target, body: bytes, headers: Mapping[str, str], format_: str) -> Answer:
         url = URL(target.url, encoded=True)
