@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import decide, deliveries, memory, pipeline, single_posts
+from tests.bench import decide, deliveries, memory, pipeline, single_posts, ticks
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("what", nargs="?", choices=["all", "pipeline", "decide", "single", "memory", "deliveries"], default="all")
+    what = ["all", "pipeline", "decide", "single", "memory", "deliveries", "ticks"]
+    parser.add_argument("what", nargs="?", choices=what, default="all")
     parser.add_argument("--shape", action="append", default=[], help="dense, meters, registers or backlog; all without it")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=3)
@@ -24,6 +25,8 @@ def main() -> None:
         memory.measure()
     if options.what in {"all", "deliveries"}:
         deliveries.measure()
+    if options.what in {"all", "ticks"}:
+        ticks.measure()
 
 
 main()
