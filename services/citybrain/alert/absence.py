@@ -44,15 +44,6 @@ def silent_from(readings: Micros, silence: Silence) -> Micros:
     return found
 
 
-def fallen_silent(last: pl.DataFrame, silence: Silence, after: int, final: int) -> pl.DataFrame:
-    """Of assets by their last reading (subject, time in µs) those that fall silent at a tick in (after, final]: subject, started.
-
-    For many at once; `silences` tells all of one asset.
-    """
-    started = pl.Series("started", silent_from(last["time"].cast(pl.Int64).to_numpy(), silence), pl.Int64)
-    return last.select("subject", started).filter(pl.col("started") > after, pl.col("started") <= final)
-
-
 def silences(readings: Sequence[int], silence: Silence, stand: Stand) -> list[Episode]:
     """An asset's silences that are not settled, in order.
 

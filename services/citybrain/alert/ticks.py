@@ -61,11 +61,6 @@ def _columns(condition: Condition) -> frozenset[str]:
     return condition.columns | {PREVIOUS + name for name in condition.previous_of} | {condition.watched[0]}
 
 
-def is_looked_at(rule: Threshold, tick: pl.Expr) -> pl.Expr:
-    """Whether a rule looks at a tick at all: tumbling windows end at whole multiples of their width."""
-    return tick % width_of(rule) == 0 if rule.tumbling else pl.lit(value=True)
-
-
 def evaluate(rules: Sequence[Threshold], asked: pl.DataFrame, source: Source, gaps: Gaps) -> pl.DataFrame:
     """Flags (FLAGS) for rows (rule, series, tick) asked, in the order of (rule, series, tick).
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citybrain.alert.absence import Silence, Stand, fallen_silent, silences, together
+from citybrain.alert.absence import Silence, Stand, silences, together
 from citybrain.alert.gaps import Gaps
 from citybrain.alert.lifecycle import Flag
 
@@ -65,14 +65,6 @@ def test_what_is_settled_needs_only_the_last_reading_before_it(readings: list[in
     known = [one for one in readings if one < at][-1:] + [one for one in readings if one >= at]
     expected = [(start, end) for start, end in every if start > settled or start == live]
     assert told(known, longer, Stand(settled, 60, live)) == expected
-
-
-@given(READINGS, LONGER, GAPS)
-def test_the_mass_by_last_readings_says_the_same(readings: list[int], longer: int, gaps: list[tuple[int, int]]) -> None:
-    silence = Silence(longer, Gaps((begin, begin + long) for begin, long in gaps))
-    frame = pl.DataFrame({"subject": ["a"], "time": [readings[-1]]})
-    last = fallen_silent(frame, silence, 45, 60)["started"].to_list()
-    assert last == [start for start, end in told(readings[-1:], longer, Stand(45, 60), gaps) if end is None and start > 45]
 
 
 def test_a_reading_on_the_edge_is_still_heard() -> None:
