@@ -22,6 +22,7 @@ from citybrain.telemetry import Metrics
 _log = logging.getLogger(__name__)
 SPREAD = timedelta(seconds=5)  # over which what waited is sent when an endpoint is back
 MAX_ERROR_CHARS = 500
+MAX_TAKEN_BYTES = 1024  # of the answer of a receiver that took it: nobody looks for a fault in there
 WHY_GONE = "it answered 410 Gone"
 
 
@@ -47,9 +48,10 @@ class Outcome:
                 state = "gave_up"
             case Gone():
                 state = "cancelled"
+        answer = self.answer.body if self.answer.error else self.answer.body[:MAX_TAKEN_BYTES]
         return Made(
             self.delivery.delivery_id, self.delivery.attempts + 1, self.began_at, round(self.took_s * 1000), self.answer.status,
-            storable(self.answer.error), self.answer.body, state, wait,
+            storable(self.answer.error), answer, state, wait,
         )  # fmt: skip
 
 
