@@ -89,7 +89,8 @@ def _city(file: Path, folder: Path | None) -> City:
 
 
 def _run(book: RuleBook, test: RuleTest, city: City) -> Result:
-    trial = _trial(test, city)
+    places = any(rule.name == test.rule and rule.per != "subject" for rule in book.rules)
+    trial = _trial(test, city, places=places)
     if test.rule == SOURCE_SILENT:
         found = of_many([rule for rule in book.rules if isinstance(rule, Absence)], trial)
     else:
@@ -101,14 +102,19 @@ def _run(book: RuleBook, test: RuleTest, city: City) -> Result:
     )
 
 
-def _trial(test: RuleTest, city: City) -> Trial:
-    """The events as a city would have stored them; the same identity twice counts once."""
+def _trial(test: RuleTest, city: City, *, places: bool) -> Trial:
+    """The events as a city would have stored them; the same identity twice counts once. `places`: areas have to be known."""
     kept: dict[tuple[str, str], tuple[StoredEvent, bool]] = {}
     for number, item in enumerate(test.events):
-        event = check_event(item)
+        event, place = check_event(item), f"{test.file}:{test.line} {test.rule}: event {number}"
         if isinstance(event, list):
-            raise NotPlaced(f"{test.file}:{test.line} {test.rule}: event {number}: {event[0].field} {event[0].detail}")
-        one = _stored(event, _area(event, city, f"{test.file}:{test.line} {test.rule}: event {number}"), item)
+            raise NotPlaced(f"{place}: {event[0].field} {event[0].detail}")
+        area = _area(event, city, place)
+        if places and not city.areas.known(area):
+            raise NotPlaced(
+                f"{place}: {area or 'nowhere'} is no area of the city {city.settings.name.en}: give its folder by --city"
+            )
+        one = _stored(event, area, item)
         kept.setdefault((one.source, one.id), (one, EVENT_TYPES[one.type].sensor))
     events = sorted((one for one, _ in kept.values()), key=lambda one: (one.at, one.source, one.id))
     spoken = [

@@ -98,6 +98,12 @@ def test_areas_are_looked_at_as_the_city_says(tmp_path: Path) -> None:
     assert came(done) == [(parents[parents[grid]], "08:02", "08:03")]
 
 
+def test_an_area_that_the_city_does_not_know_is_told(tmp_path: Path) -> None:
+    rule = FULL | {"per": "street"}
+    done = run(tmp_path, [rule], "lot_full", [lot(0, 97, area="000000")], [], "--city", "deploy/city")
+    assert "lot_full: event 0: 000000 is no area of the city" in str(done.exception)
+
+
 def test_pairs_of_readings_are_told_apart(tmp_path: Path) -> None:
     rule = FULL | {"metric": "water.consumption", "when": "value > 5", "for": "0s"}
     del rule["clear"]
