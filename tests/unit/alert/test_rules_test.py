@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from citybrain.commands.rules import rules
 from records import GRIDS
 
+DEMO = Path(__file__).parents[3] / "deploy" / "city"
+
 FULL: dict[str, Any] = {
     "rule": "lot_full", "title": {"en": "Lot full", "zh": "停车场已满"}, "metric": "parking.occupied_ratio", "per": "subject",
     "window": "1m", "when": "last >= 0.95", "clear": "last < 0.85", "for": "1m",
@@ -83,12 +85,12 @@ def test_silence_is_tested_and_lasts_after_the_last_reading(tmp_path: Path) -> N
 
 def test_many_that_fall_silent_together_are_tested_too(tmp_path: Path) -> None:
     events = [meter(0, subject=f"meter-{n}") for n in range(6)] + [meter(50, subject="meter-0")]
-    done = run(tmp_path, [SILENT], "source_silent", events, [], "--json", "--city", "deploy/city")
+    done = run(tmp_path, [SILENT], "source_silent", events, [], "--json", "--city", str(DEMO))
     assert ("/test", "08:31", None) in came(done)
 
 
 def test_areas_are_looked_at_as_the_city_says(tmp_path: Path) -> None:
-    city = Path(__file__).parents[3] / "deploy" / "city"
+    city = DEMO
     features = json.loads((city / "areas.geojson").read_text("utf-8"))["features"]
     parents = {one["properties"]["code"]: one["properties"]["parent"] for one in features}
     grid = next(one["properties"]["code"] for one in features if one["properties"]["level"] == "grid")
@@ -100,7 +102,7 @@ def test_areas_are_looked_at_as_the_city_says(tmp_path: Path) -> None:
 
 def test_an_area_that_the_city_does_not_know_is_told(tmp_path: Path) -> None:
     rule = FULL | {"per": "street"}
-    done = run(tmp_path, [rule], "lot_full", [lot(0, 97, area="000000")], [], "--city", "deploy/city")
+    done = run(tmp_path, [rule], "lot_full", [lot(0, 97, area="000000")], [], "--city", str(DEMO))
     assert "lot_full: event 0: 000000 is no area of the city" in str(done.exception)
 
 
