@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from alerting import FULL, HELD, SILENT, Alerting, alerting, at, tick
@@ -136,6 +137,7 @@ async def test_silence_fires_at_the_first_final_tick_and_the_next_reading_ends_i
         await hours(city, 17)
         (alert,) = await city.alerts()
         assert (alert["state"], alert["started_at"], alert["source"]) == ("firing", tick(16), "/test")
+        assert json.loads(alert["value"]) == {"silent_s": 340.0}
         await city.post(meter(17))
         await city.work()
         assert await city.states() == [("meter-1", "resolved")]

@@ -21,7 +21,6 @@ from citybrain.alert.ticks import MINUTE_MICROS
 from citybrain.rulebook.model import Absence
 from citybrain.store import absences, alerts
 from citybrain.store.alerts import AlertRow
-from citybrain_schemas.instants import format_time
 
 _MICROSECOND = timedelta(microseconds=1)
 Late = Sequence[tuple[str, str, int]]  # subject, type, minute
@@ -91,7 +90,7 @@ def _outcomes(
 
 
 def _figures(times: Sequence[int], fired: int) -> tuple[Mapping[str, object], tuple[datetime, datetime]]:
-    """The last reading before the tick that fired, and the stretch from there."""
-    before = [one for one in times if one < fired * MINUTE_MICROS]
-    last = moment_of(0) + (before[-1] if before else fired * MINUTE_MICROS) * _MICROSECOND
-    return {"last_at": format_time(last)}, (last, moment_of(fired))
+    """How long the asset had been silent at the tick that fired, and the stretch from its last reading on."""
+    end = fired * MINUTE_MICROS
+    last = max((one for one in times if one < end), default=end)
+    return {"silent_s": (end - last) / 1_000_000}, (moment_of(0) + last * _MICROSECOND, moment_of(fired))
