@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from citybrain.endpoints.addresses import Policy
 from citybrain.runner import Process, web_parts
 from citybrain.serving import Readiness
 from citybrain.telemetry import Metrics
@@ -18,7 +19,7 @@ from citybrain.web.app import create_app
 def openapi_document() -> dict[str, Any]:
     """As `/openapi.json` of a running city answers."""
     nothing = cast("Any", None)  # describing a route touches none of these
-    process = Process(nothing, nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Readiness())
+    process = Process(nothing, nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Policy(), "", Readiness())
     return create_app(web_parts(process, ("ingest", "api"))).openapi()
 
 
