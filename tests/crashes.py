@@ -12,7 +12,16 @@ from typing import Any
 
 from citybrain.store.pool import Pool
 
-_STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table", "copy_records_to_table")
+_STATEMENTS = (
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "copy_to_table",
+    "copy_records_to_table",
+    "copy_from_query",
+)
 
 
 class Crash(Exception):
