@@ -87,7 +87,7 @@ class Bus(Protocol):
         ...
 
     async def wait(self, topic: str, timeout_s: float, reader: str = "") -> None:
-        """Until records may have arrived since this reader's last wait, at most `timeout_s`. Readers of one process have names."""
+        """Until records may have arrived since this reader's last wait, at most `timeout_s`; readers of a process have names."""
         ...
 
     async def ends(self, topic: str) -> dict[int, int]:
