@@ -32,7 +32,7 @@ from citybrain.telemetry import Metrics
 _log = logging.getLogger(__name__)
 MAX_RECORDS = 20_000
 SMALL_BATCH = 2_000
-REST_SHARE, LONGEST_REST_S = 3.0, 0.3
+REST_SHARE, LONGEST_REST_S = 6.0, 0.4  # of two workers: a small batch costs hardly less than a large one
 WAIT_S = 1.0
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
