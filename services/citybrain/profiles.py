@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from dotenv import dotenv_values
 
@@ -49,6 +50,7 @@ from citybrain_schemas.metrics import METRICS
 _log = logging.getLogger(__name__)
 FOLLOW_S = 2.0
 MOST_TOLD = 20
+_NO_FILES: ProfileFiles = MappingProxyType({})
 
 
 class NeedsRebuild(CitybrainError):
@@ -68,9 +70,12 @@ class RuleFiles:
     endpoints: tuple[EndpointLine, ...]
 
 
-def read_city(folder: Path) -> tuple[ProfileFiles, City]:
-    """The files of a folder and the city that they describe. Raises ProfileError with every mistake, those in rules, too."""
-    files = read_folder(folder)
+def read_city(folder: Path, more_rules: ProfileFiles = _NO_FILES) -> tuple[ProfileFiles, City]:
+    """The files of a folder and the city that they describe. Raises ProfileError with every mistake, those in rules, too.
+
+    `more_rules` are rule files that are not in the folder: those of the demo.
+    """
+    files = {**read_folder(folder), **more_rules}
     mistakes: list[Mistake] = []
     _rule_files(files, mistakes)
     try:
@@ -227,6 +232,7 @@ class CurrentRules:
     metrics: Metrics
     folder: Path | None = None
     policy: Policy = field(default_factory=Policy)
+    more_rules: ProfileFiles = field(default_factory=dict)  # besides those of the folder
     _seen: object = None  # names, times and sizes of the files at the last look
     _judged: object = None  # those that were taken up or refused
     _refused: str = ""  # the last refusal that was told
@@ -263,7 +269,7 @@ class CurrentRules:
         if not stands or stamp == self._judged:
             return
         try:
-            rules, lines = await asyncio.to_thread(_read_rules, self.folder, self.policy)
+            rules, lines = await asyncio.to_thread(_read_rules, self.folder, self.policy, self.more_rules)
         except (CitybrainError, OSError):
             self._judged = stamp
             raise
@@ -301,9 +307,9 @@ def _stamp(folder: Path) -> object:
     return {name: (one.st_mtime_ns, one.st_size, one.st_ino) for name, one in found.items()}
 
 
-def _read_rules(folder: Path, policy: Policy) -> tuple[RuleFiles, tuple[EndpointLine, ...]]:
+def _read_rules(folder: Path, policy: Policy, more_rules: ProfileFiles) -> tuple[RuleFiles, tuple[EndpointLine, ...]]:
     mistakes: list[Mistake] = []
-    rules = _rule_files(read_rule_files(folder, mistakes), mistakes)
+    rules = _rule_files({**read_rule_files(folder, mistakes), **more_rules}, mistakes)
     if mistakes:
         raise ProfileError(mistakes)
     lines = with_secrets(rules.endpoints, _environment())
@@ -311,11 +317,17 @@ def _read_rules(folder: Path, policy: Policy) -> tuple[RuleFiles, tuple[Endpoint
     return rules, lines
 
 
-async def current_rules(pool: Pool, metrics: Metrics, folder: Path | None = None, policy: Policy | None = None) -> CurrentRules:
+async def current_rules(
+    pool: Pool,
+    metrics: Metrics,
+    folder: Path | None = None,
+    policy: Policy | None = None,
+    more_rules: ProfileFiles = _NO_FILES,
+) -> CurrentRules:
     """The rules of the database; none before a profile was loaded. Raises ProfileError when this version cannot read them."""
     with translated():
         async with pool.acquire() as connection:
             stored = await rule_sets.current(connection)
     rules = LoadedRules(0, RuleBook()) if stored is None else LoadedRules(stored.version, rule_book(stored.files))
     metrics.rules_version.set(rules.version)
-    return CurrentRules(rules, metrics, folder, policy or Policy())
+    return CurrentRules(rules, metrics, folder, policy or Policy(), more_rules)

@@ -12,11 +12,12 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -58,7 +59,16 @@ VERSION = version("citybrain")
 READING_CONNECTIONS = 6
 _M_ARENA_MAX = -8  # of malloc.h
 WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
+LOOPBACK = IPv4Network("127.0.0.1/32")
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What `--demo` adds: what plays into the city and receives its pages on 127.0.0.1, and rule files besides the profile's."""
+
+    play: Callable[[str, str, Path], Awaitable[None]]
+    rules: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class UpOptions:
     data: Path
     host: str
     port: int
-    demo: Callable[[str, str, Path], Awaitable[None]] | None = None
+    demo: Demo | None = None
 
 
 @dataclass(slots=True)
@@ -96,14 +106,17 @@ async def up(options: UpOptions, settings: Settings) -> None:
     """The embedded city, until SIGTERM or SIGINT."""
     with serving.listen(options.host, options.port) as listener:
         folder = settings.city or default_city_folder()
-        files, city = await asyncio.to_thread(read_city, folder)
+        more_rules: Mapping[str, bytes] = {}
+        if options.demo is not None:
+            more_rules, settings = options.demo.rules, _with_own_receiver(settings)
+        files, city = await asyncio.to_thread(read_city, folder, more_rules)
         async with AsyncExitStack() as stack:
             postgres = await stack.enter_async_context(embedded_postgres(options.data))
             await migrate(postgres.dsn)
             place = _Place(postgres.dsn, "embedded", listener.url)
             process = await stack.enter_async_context(_process(place, settings, CurrentCity(city)))
             await load(process.pool, files, city, policy=process.policy)
-            rules = await current_rules(process.pool, process.metrics, folder, process.policy)
+            rules = await current_rules(process.pool, process.metrics, folder, process.policy, more_rules)
             tasks = [
                 postgres.keep_running(),
                 *_ingest_tasks(process),
@@ -114,6 +127,11 @@ async def up(options: UpOptions, settings: Settings) -> None:
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
             await _serve(process, listener, _front(process, ("ingest", "api")), tasks)
+
+
+def _with_own_receiver(settings: Settings) -> Settings:
+    """Webhooks may go to the demo's receiver, too: for this process alone."""
+    return replace(settings, delivery_networks=(*settings.delivery_networks, LOOPBACK), delivery_http=True)
 
 
 async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
@@ -304,4 +322,4 @@ async def _announce(process: Process, listener: serving.Listener) -> None:
 async def _demo(options: UpOptions, key: str, folder: Path, readiness: serving.Readiness) -> None:
     await readiness.beating.wait()
     if options.demo is not None:
-        await options.demo(f"http://{options.host}:{options.port}", key, folder)
+        await options.demo.play(f"http://{options.host}:{options.port}", key, folder)

@@ -26,6 +26,7 @@ class StubCity:
         self.repeated = 0
         self.trouble: Trouble | None = None
         self.url = ""
+        self.receivers: list[dict[str, Any]] = []
         self._seen: set[tuple[str, str]] = set()
 
     @property
@@ -83,6 +84,19 @@ class StubCity:
             {"items": [{"subject": one, "area": "6106", "last_seen": at} for one, at in last.items()], "next": None}
         )
 
+    async def endpoints(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.json_response({"title": "Unauthorized"}, status=401)
+        if request.method == "POST":
+            self.receivers.append({"id": str(len(self.receivers)), "made_by": "api", **await request.json()})
+            return web.json_response(self.receivers[-1], status=201)
+        return web.json_response({"items": self.receivers, "next": None})
+
+    async def change_endpoint(self, request: web.Request) -> web.Response:
+        one = self.receivers[int(request.match_info["id"])]
+        one |= await request.json()
+        return web.json_response(one)
+
     async def series(self, request: web.Request) -> web.Response:
         return web.json_response({"points": [{"start": request.query["from"], "value": 0.5}]})
 
@@ -100,6 +114,9 @@ async def stub_city(port: int = 0) -> AsyncIterator[StubCity]:
         ("series", city.series),
     ):
         app.router.add_get(f"/v1/{path}", answer)
+    app.router.add_get("/v1/endpoints", city.endpoints)
+    app.router.add_post("/v1/endpoints", city.endpoints)
+    app.router.add_patch("/v1/endpoints/{id}", city.change_endpoint)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -31,8 +31,13 @@ def up(data: Path, host: str, port: int, demo: bool) -> None:
     log_as_json("warning" if demo and settings.log_level == "info" else settings.log_level)
     if demo and settings.admin_key is None:
         raise SettingsError("--demo needs CITYBRAIN_ADMIN_KEY, the key it plays with; `make demo` makes one")
-    play = import_module("citybrain.demo.play").play if demo else None  # needed by --demo alone, and slow to import
-    run(runner.up(runner.UpOptions(data, host, port, play), settings))
+    run(runner.up(runner.UpOptions(data, host, port, _demo() if demo else None), settings))
+
+
+def _demo() -> runner.Demo:
+    """Needed by --demo alone, and slow to import."""
+    played = import_module("citybrain.demo.play")
+    return runner.Demo(played.play, played.rules())
 
 
 def _role(name: str, text: str) -> click.Command:

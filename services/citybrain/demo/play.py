@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
+from citybrain.demo.desks import desks_of, open_desks
 from citybrain.demo.figures import LOTS, Figures, Lot, read_lot, read_places
+from citybrain.demo.pages import announcement, language_of, lines_of, refused_line, style_of
+from citybrain.demo.receiver import Receiver, listening
 from citybrain.demo.samples import Moved, load_samples, unheard
 from citybrain.demo.view import Guide, Progress, picture, plain_line
 from citybrain.errors import CitybrainError
@@ -22,12 +28,19 @@ from citybrain.replay.client import Answer, CityClient, Patience, city_client
 from citybrain.replay.sending import Batch, send
 
 HISTORY_BATCH = 1000
-LIFE_BATCH, LIFE_EVERY_S = 4, 0.5
+LIFE_BATCH, HURRY_BATCH, LIFE_EVERY_S = 4, 40, 0.5
+FULL = 0.95  # of a car park: until one is, life hurries (a demo that is begun in the evening need not wait for the morning)
+QUIET, QUIET_RULE, QUIET_S = "dma-03", "demo_meter_silent", 240.0  # is kept silent until it was paged, but not for longer
 LOOK_EVERY_S, LOTS_EVERY_S, DRAW_EVERY_S, LINE_EVERY_S = 1.0, 5.0, 0.25, 5.0
 RATE_OVER_S = 5.0
 SETTLE_S = 60.0
 LONG_SILENCE = timedelta(hours=24)
 DEMO_PATIENCE = Patience(at_first_s=60.0, later_s=3600.0)
+
+
+def rules() -> Mapping[str, bytes]:
+    """The rule file that the demo adds to the profile's."""
+    return {"rules/of-the-demo.yaml": Path(__file__).with_name("rules.yaml").read_bytes()}
 
 
 async def play(base_url: str, key: str, folder: Path, *, console: Console | None = None) -> None:
@@ -40,8 +53,10 @@ async def play(base_url: str, key: str, folder: Path, *, console: Console | None
         demo = _Demo(client, base_url.rstrip("/"), key, console or Console())
         begun = datetime.now(UTC)
         stream = await asyncio.to_thread(load_samples, folder, begun)
+        desks = await asyncio.to_thread(desks_of, folder)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with listening(demo.receiver), asyncio.TaskGroup() as tasks:
+                await open_desks(client, desks, demo.receiver)
                 tasks.create_task(demo.draw())
                 tasks.create_task(demo.look())
                 tasks.create_task(demo.post(stream, begun))
@@ -56,6 +71,8 @@ class _Demo:
         self._client, self._url, self._key, self._console = client, url, key, console
         self._figures, self._progress = Figures(), Progress()
         self._answered: deque[tuple[float, int]] = deque()
+        self._language = language_of(os.environ)
+        self.receiver = Receiver(self._page, self._refuse)
 
     async def post(self, stream: Sequence[Moved], begun: datetime) -> None:
         """History, what to open next, and life for ever."""
@@ -69,9 +86,11 @@ class _Demo:
         self._figures.lots = _largest_lots(stream, self._figures)
         hole = longest_silence(stream, "dma-07", begun)
         steps = Guide(self._url, self._key, datetime.now(UTC)).what_to_open(self._figures, hole)
-        self._console.print(f"\n{steps}\n", markup=False, highlight=False, soft_wrap=True)
+        self._say(f"\n{steps}\n")
+        self._say(announcement(QUIET, self._language))
         self._progress.living = True
-        await send(_life([one for one in stream if one.at > begun], run), self._client, self._acknowledge)
+        life = _life([one for one in stream if one.at > begun], run, _Hush(self.receiver))
+        await send(life, self._client, self._acknowledge)
 
     async def look(self) -> None:
         """Ask the city how it is, again and again; while it does not answer, the figures stay as they were."""
@@ -91,12 +110,22 @@ class _Demo:
             while True:
                 await asyncio.sleep(LINE_EVERY_S)
                 self._refresh()
-                self._console.print(plain_line(self._progress, self._figures), markup=False, highlight=False, soft_wrap=True)
+                self._say(plain_line(self._progress, self._figures))
         with Live(console=self._console, auto_refresh=False) as live:
             while True:
                 self._refresh()
                 live.update(picture(self._progress, self._figures, self._url), refresh=True)
                 await asyncio.sleep(DRAW_EVERY_S)
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def _page(self, webhook: Mapping[str, Any], endpoint: str) -> None:
+        for line in lines_of(webhook, endpoint, datetime.now().astimezone(), self._language):
+            self._say(line, style_of(webhook))
+
+    def _refuse(self) -> None:
+        self._say(refused_line(datetime.now().astimezone(), self._language), "bold red")
 
     def _refresh(self) -> None:
         begin_s = time.monotonic() - RATE_OVER_S
@@ -128,13 +157,43 @@ async def _history(history: Sequence[Moved], run: str) -> AsyncIterator[Batch]:
         yield Batch([one.body(one.at, run) for one in part], range(begin, begin + len(part)), begin + len(part))
 
 
-async def _life(ahead: Sequence[Moved], run: str) -> AsyncIterator[Batch]:
+@dataclass(slots=True)
+class _Hush:
+    """Keeps one meter silent from its second reading on, until its silence was paged, so that an absence can be seen."""
+
+    receiver: Receiver
+    since_s: float | None = None
+    over: bool = False
+
+    def holds_back(self, subject: str) -> bool:
+        """Whether a reading of this subject is not to be posted."""
+        if subject != QUIET or self.over:
+            return False
+        if self.since_s is None:
+            self.since_s = time.monotonic()
+            return False
+        self.over = self.receiver.has_paged(QUIET_RULE, QUIET) or time.monotonic() - self.since_s > QUIET_S
+        return not self.over
+
+
+async def _life(ahead: Sequence[Moved], run: str, hush: _Hush) -> AsyncIterator[Batch]:
     """The rest of the samples, a few events at a time, each as if it had just been read; at its end from its beginning again."""
+    size = HURRY_BATCH
     for turn in count():
-        for begin in range(0, len(ahead), LIFE_BATCH):
-            now, part = datetime.now(UTC), range(begin, min(begin + LIFE_BATCH, len(ahead)))
-            yield Batch([ahead[n].body(now, f"{run}.{turn}.{n}") for n in part], part, part.stop)
+        end = 0
+        while end < len(ahead):
+            begin, end = end, min(end + size, len(ahead))
+            if any(_is_full(one) for one in ahead[begin:end]):
+                size = LIFE_BATCH
+            now, part = datetime.now(UTC), [n for n in range(begin, end) if not hush.holds_back(ahead[n].subject)]
+            if part:
+                yield Batch([ahead[n].body(now, f"{run}.{turn}.{n}") for n in part], part, end)
             await asyncio.sleep(LIFE_EVERY_S)
+
+
+def _is_full(one: Moved) -> bool:
+    data = one.event["data"]
+    return "capacity" in data and float(data["occupied"]) >= FULL * float(data["capacity"]) > 0
 
 
 def _largest_lots(stream: Sequence[Moved], figures: Figures) -> list[Lot]:

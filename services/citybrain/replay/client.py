@@ -96,6 +96,20 @@ class CityClient:
         except ValueError as error:
             raise PostRefused(f"GET {path}: the answer is not JSON") from error
 
+    async def send(self, method: str, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON of any shape
+        """One request with a JSON body, once. Raises PostRefused for an answer of 300 and above, CityUnreachable."""
+        try:
+            request = self._session.request(method, self._url / path.lstrip("/"), json=body, allow_redirects=False)
+            async with request as response:
+                text = await response.read()
+                if response.status >= 300:
+                    raise PostRefused(f"{method} {path}: {response.status} {_detail(text)}".rstrip())
+                return json.loads(text)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise CityUnreachable(f"{self._url.origin()} does not answer: {_reason(error)}") from error
+        except ValueError as error:
+            raise PostRefused(f"{method} {path}: the answer is not JSON") from error
+
     async def _try(self, body: bytes, count: int) -> tuple[Answer | None, float]:
         """One post: the answer, or None and the seconds the city asked to wait."""
         headers = {"Content-Type": "application/x-ndjson"}
