@@ -41,7 +41,7 @@ from citybrain.store import alerts, changes
 from citybrain.store.alerts import AlertRow, ScopeRow
 from citybrain.store.changes import Wanted
 
-MOST_CELLS = 2_000_000  # of (rule, scope, tick) that are worked on at once
+MOST_CELLS = 200_000  # of (rule, scope, tick) that are worked on at once
 MANY_CELLS = 20_000  # from here on in a thread
 Key = tuple[int, int]  # a rule by its place in the group, a scope's number
 
@@ -107,8 +107,9 @@ async def _read(a_pass: Pass, book: ScopeBook, group: Group, begins: Mapping[int
     stretches = [Stretch(a_pass.before - one, a_pass.final - one) for one in late]
     least = min(one.base for one in stretches)
     end = a_pass.final + (OPEN_TICKS if group.early and a_pass.caught_up else 0)
+    reach = group.reach
     wanted = [
-        Wanted(number, series, max(first, least) + 1 - group.reach, end)
+        Wanted(number, series, max(first, least) + 1 - reach, end)
         for number, first in begins.items()
         for series in book.series_of(number)
     ]

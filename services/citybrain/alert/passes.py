@@ -30,6 +30,7 @@ from citybrain.store.changes import Changes, Standing
 from citybrain.store.pool import Connection
 
 MOST_TICKS = 240
+MOST_AT_ONCE = 2_000  # alerts that are written by one statement: it ends within the time that statements have
 MOST_BATCHES, MOST_ENTRIES = 500, 200_000
 Touched = dict[tuple[str, str], dict[int, int]]  # by (metric, per), of scopes the earliest minute that changed
 
@@ -120,10 +121,14 @@ async def _evaluate(
 
 async def _record(a_pass: Pass, outcomes: list[Outcome]) -> tuple[int, int]:
     """Write what becomes of alerts; how many intents there are, and how many alerts were opened."""
-    await add_evidence(a_pass, outcomes)
-    book = Book()
-    record(book, a_pass, outcomes)
-    return await book.write(a_pass.connection, a_pass.now), len(book.opened)
+    intents = opened = 0
+    for at in range(0, len(outcomes), MOST_AT_ONCE):
+        part, book = outcomes[at : at + MOST_AT_ONCE], Book()
+        await add_evidence(a_pass, part)
+        record(book, a_pass, part)
+        intents += await book.write(a_pass.connection, a_pass.now)
+        opened += len(book.opened)
+    return intents, opened
 
 
 async def _begins(
@@ -150,13 +155,11 @@ async def _begins(
 
 def _changed(a_pass: Pass, group: Group, touched: Mapping[int, int], base: int) -> dict[int, int]:
     """Of scopes whose minutes changed: late ones from there on, open ones if an early rule looks at them."""
-    found: dict[int, int] = {}
-    for number, minute in touched.items():
-        if minute + group.reach <= base:
-            continue
-        if minute < a_pass.before or minute < a_pass.final or (group.early and a_pass.caught_up):
-            found[number] = max(base, min(minute, a_pass.before))
-    return found
+    reach, before = group.reach, a_pass.before
+    ends = float("inf") if group.early and a_pass.caught_up else max(before, a_pass.final)
+    return {
+        number: max(base, min(minute, before)) for number, minute in touched.items() if minute + reach > base and minute < ends
+    }
 
 
 async def _touched(a_pass: Pass, scopes: ScopeBook, groups: Collection[Group], taken: Changes) -> Touched:

@@ -23,6 +23,7 @@ from citybrain.store import absences, alerts
 from citybrain.store.alerts import AlertRow
 
 _MICROSECOND = timedelta(microseconds=1)
+MOST_AT_ONCE = 5_000
 Late = Sequence[tuple[str, str, int]]  # subject, type, minute
 
 
@@ -40,15 +41,20 @@ async def look(a_pass: Pass, rule: Absence, late: Late, spoken: Collection[str],
     if after < a_pass.final:
         subjects |= await _fallen(a_pass, rule, after)
         subjects |= await absences.settling(a_pass.connection, rule.name, moment_of(settled))
-    if not subjects:
-        return []
-    since = moment_of(base)
-    readings = await absences.readings(a_pass.connection, rule.of, subjects, since)
+    found: list[Outcome] = []
+    ordered = sorted(subjects)
+    for at in range(0, len(ordered), MOST_AT_ONCE):
+        found += await _of_assets(a_pass, rule, ordered[at : at + MOST_AT_ONCE], Span(base, settled, a_pass.final, a_pass.final))
+    return found
+
+
+async def _of_assets(a_pass: Pass, rule: Absence, subjects: Sequence[str], span: Span) -> list[Outcome]:
+    """What becomes of the alerts of some assets."""
+    readings = await absences.readings(a_pass.connection, rule.of, subjects, moment_of(span.base))
     places = await absences.states(a_pass.connection, rule.of, subjects)
     rows: defaultdict[str, list[AlertRow]] = defaultdict(list)
     for row in await alerts.open_alerts(a_pass.connection, [rule.name], [f"subject:{one}" for one in subjects]):
         rows[row.scope].append(row)
-    span = Span(base, settled, a_pass.final, a_pass.final)
     found: list[Outcome] = []
     for subject in sorted(readings):
         if subject in places:
@@ -66,9 +72,8 @@ async def _fallen(a_pass: Pass, rule: Absence, after: int) -> set[str]:
     ticks = np.array([after - 1, a_pass.final], np.int64) * MINUTE_MICROS
     begin, end = gaps.moments(gaps.running(ticks) - longer_than - np.array([1, 0], np.int64)).tolist()
     epoch = moment_of(0)
-    return await absences.fallen(
-        a_pass.connection, rule.of, epoch + begin * _MICROSECOND, epoch + end * _MICROSECOND, rule.longer_than
-    )
+    span = (epoch + begin * _MICROSECOND, epoch + end * _MICROSECOND)
+    return await absences.fallen(a_pass.connection, rule.of, span, rule.longer_than, rule.name)
 
 
 def _outcomes(

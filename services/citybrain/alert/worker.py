@@ -47,6 +47,7 @@ class AlertWorker:
     _scopes: ScopeBook = field(default_factory=ScopeBook)
     _fence: int | None = None
     _renew_at: float = 0.0
+    _stored: int | None = None  # events, when no silence had ended
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
@@ -114,10 +115,17 @@ class AlertWorker:
         return self._fence is not None
 
     async def _has_work(self, connection: Connection) -> bool:
-        """Whether a pass would find anything."""
+        """Whether a pass would find anything. Silences may have ended only when events were stored."""
         loaded = self.rules()
+        if await changes.has_work(connection, loaded.version, self.clock()):
+            return True
         absences = {rule.name: rule.of for rule in loaded.book.rules if isinstance(rule, Absence)}
-        return await changes.has_work(connection, loaded.version, absences, self.clock())
+        stored = await changes.stored(connection) if absences else self._stored
+        if stored == self._stored:
+            return False
+        ended = await changes.silence_ended(connection, absences)
+        self._stored = None if ended else stored
+        return ended
 
     async def _pass(self, connection: Connection) -> Done:
         city = self.city()
@@ -126,7 +134,7 @@ class AlertWorker:
         return await make_pass(connection, self._scopes, await changes.standing(connection), now)
 
     def _forget(self) -> None:
-        self._fence = None
+        self._fence, self._stored = None, None
         self._scopes.forget()
 
     def _tell(self, done: Done, seconds: float) -> None:

@@ -31,9 +31,11 @@ class ArmedRow(NamedTuple):
     assets: int
 
 
-async def fallen(connection: Connection, kind: str, begin: datetime, end: datetime, longer_than: timedelta) -> set[str]:
-    """Assets that may have fallen silent after a reading in [begin, end]."""
-    return {row["subject"] for row in await connection.fetch(_SQL["fallen"], kind, begin, end, longer_than)}
+async def fallen(
+    connection: Connection, kind: str, span: tuple[datetime, datetime], longer_than: timedelta, rule: str
+) -> set[str]:
+    """Assets that may have fallen silent after a reading in [begin, end], and are not said to be by a live alert of the rule."""
+    return {row["subject"] for row in await connection.fetch(_SQL["fallen"], kind, *span, longer_than, rule)}
 
 
 async def ended(connection: Connection, types: Mapping[str, str]) -> list[tuple[str, str]]:

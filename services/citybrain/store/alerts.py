@@ -6,7 +6,7 @@ Decides nothing. `sequence` and `escalated` of existing rows are moved by `alert
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -206,4 +206,4 @@ def _row(row: asyncpg.Record) -> AlertRow:
 
 def _as_json(rows: Sequence[AlertRow]) -> str:
     ordered = sorted(rows, key=lambda one: one.alert_id)
-    return msgspec.json.encode([asdict(one) for one in ordered]).decode()
+    return msgspec.json.encode(ordered).decode()

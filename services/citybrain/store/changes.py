@@ -76,9 +76,19 @@ async def standing(connection: Connection) -> Standing:
     return Standing(row["pass"], row["final_through"], row["rule_version"], row["minutes_through"])
 
 
-async def has_work(connection: Connection, rule_version: int, absences: Mapping[str, str], now: datetime) -> bool:
-    """Whether a pass would find anything to do. `absences`: the types that absence rules are about."""
-    return bool(await connection.fetchval(_SQL["has_work"], rule_version, list(absences), list(absences.values()), now))
+async def has_work(connection: Connection, rule_version: int, now: datetime) -> bool:
+    """Whether a pass would find anything to do, silences aside."""
+    return bool(await connection.fetchval(_SQL["has_work"], rule_version, now))
+
+
+async def silence_ended(connection: Connection, types: Mapping[str, str]) -> bool:
+    """Whether an asset has spoken that a live alert says is silent. `types`: what absence rules are about."""
+    return bool(await connection.fetchval(_SQL["silence_ended"], list(types), list(types.values())))
+
+
+async def stored(connection: Connection) -> int:
+    """How many events were ever stored."""
+    return int(await connection.fetchval(_SQL["stored"]))
 
 
 async def advance(connection: Connection, number: int, final_through: datetime | None, rule_version: int) -> bool:

@@ -1,10 +1,16 @@
 -- name: fallen
--- Assets of a type that spoke within a stretch and then not for so long.
-select subject from asset_state where type = $1 and time >= $2 and time <= $3
-union
-select e.subject from event e
- where e.type = $1 and e.time >= $2 and e.time <= $3
-   and not exists (select from event n where n.subject = e.subject and n.type = e.type and n.time > e.time and n.time <= e.time + $4::interval)
+-- Assets of a type that spoke within a stretch and then not for so long, and of which that is not said yet. What follows a
+-- reading is looked up by the index of subject and time.
+with spoke as materialized (
+  select e.subject, e.time from event e where e.type = $1 and e.time >= $2 and e.time <= $3 and e.subject is not null
+), said as materialized (
+  select subject from alert where rule = $5 and ended_at is null and subject is not null
+)
+select distinct s.subject
+  from spoke s
+ where s.subject not in (select subject from said)
+   and coalesce((select n.time from event n where n.subject = s.subject and n.type = $1 and n.time > s.time order by n.time limit 1),
+                'infinity') > s.time + $4::interval
 
 -- name: ended
 -- Assets that are said to be silent and have spoken since.

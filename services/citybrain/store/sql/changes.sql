@@ -4,17 +4,23 @@ select p.pass, p.final_through, p.rule_version, (select minutes_through from rol
   from alert_progress p
 
 -- name: has_work
--- Whether a pass would find anything: batches, final ticks, other rules, commands, acknowledgements that ran out, silences
--- that ended.
+-- Whether a pass would find anything: batches, final ticks, other rules, commands, acknowledgements that ran out.
 select exists (select from change c left join change_position p using (role, partition) where c.batch > coalesce(p.batch, -1))
     or exists (select from alert_progress p, rollup_state r
                 where r.minutes_through is not null
                   and (p.final_through is distinct from r.minutes_through or p.rule_version is distinct from $1::integer))
     or exists (select from command where done_at is null)
-    or exists (select from alert where handling = 'acknowledged' and handled_until <= $4 and ended_at is null)
-    or exists (select from unnest($2::text[], $3::text[]) as n (rule, type)
+    or exists (select from alert where handling = 'acknowledged' and handled_until <= $2 and ended_at is null)
+
+-- name: silence_ended
+-- Whether an asset that is said to be silent has spoken.
+select exists (select from unnest($1::text[], $2::text[]) as n (rule, type)
                  join alert a on a.rule = n.rule and a.ended_at is null
                  join asset_state s on s.subject = a.subject and s.type = n.type and s.time >= a.started_at)
+
+-- name: stored
+-- How many events were ever stored.
+select coalesce(sum(stored), 0)::bigint from bus_position where role = 'aggregate'
 
 -- name: advance
 -- Compare and swap: only the owner that read this pass may go on. No row: fenced.
