@@ -31,7 +31,7 @@ from citybrain.alert.lifecycle import (
 )
 from citybrain.alert.outcome import Outcome, Pass, Place, as_row, moment_of
 from citybrain.alert.scopes import Scope, ScopeBook
-from citybrain.alert.spans import OPEN_TICKS, Group, lateness_of, parts, spread
+from citybrain.alert.spans import Group, lateness_of, parts, spread
 from citybrain.alert.ticks import columns_of, evaluate, leaves_needed, runs, worth_folding
 from citybrain.alert.windows import Source, as_minutes, windows
 from citybrain.city import City
@@ -71,7 +71,7 @@ class Part:
 async def look(a_pass: Pass, book: ScopeBook, group: Group, begins: Mapping[int, int]) -> list[Outcome]:
     """Evaluate scopes, each from a tick on, through the last final tick (and open ones, for early rules)."""
     found: list[Outcome] = []
-    end = a_pass.final + (2 if group.early and a_pass.caught_up else 0)
+    end = a_pass.open_end if group.early else a_pass.final
     for part in parts(sorted(begins.items()), len(group.rules), end, MOST_CELLS):
         found += await _look(a_pass, book, group, dict(part))
     return found
@@ -106,7 +106,7 @@ async def _read(a_pass: Pass, book: ScopeBook, group: Group, begins: Mapping[int
     late = [lateness_of(rule, profile) for rule in group.rules]
     stretches = [Stretch(a_pass.before - one, a_pass.final - one) for one in late]
     least = min(one.base for one in stretches)
-    end = a_pass.final + (OPEN_TICKS if group.early and a_pass.caught_up else 0)
+    end = a_pass.open_end if group.early else a_pass.final
     reach = group.reach
     wanted = [
         Wanted(number, series, max(first, least) + 1 - reach, end)
@@ -160,7 +160,7 @@ def _asked(a_pass: Pass, part: Part) -> pl.DataFrame:
     """A row (rule, series, tick) for every tick that a rule has to look at."""
     group, final = part.group, a_pass.final
     ends: dict[int, int] = {}
-    if group.early and a_pass.caught_up and part.source.minutes.height:
+    if group.early and part.source.minutes.height:
         newest = part.source.minutes.group_by("series").agg(pl.col("minute").max())
         ends = {series: minute + 1 for series, minute in newest.iter_rows() if minute + 1 > final}
     part.seen = ends

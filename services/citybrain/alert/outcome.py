@@ -39,8 +39,8 @@ def micros_of(moment: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass: final ticks went from `before` to `final`; `version` is that of the rules. Early rules look at open ticks only
-    when it has `caught_up`: when no more ticks are final already."""
+    """One pass: final ticks went from `before` to `final`; `version` is that of the rules. Early rules look on to
+    `open_end`, the tick after the last minute with a row; to `final` while more ticks are final already."""
 
     connection: Connection
     city: City
@@ -50,7 +50,7 @@ class Pass:
     final: int
     gaps: Gaps
     modes: Mapping[str, int]
-    caught_up: bool = True
+    open_end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from citybrain.alert.outcome import Outcome, Pass, micros_of, moment_of, tick_of
 from citybrain.alert.record import Book, record
 from citybrain.alert.reload import At, Reload, compare, reload
 from citybrain.alert.scopes import ScopeBook
-from citybrain.alert.spans import Group, groups_of, lateness_of, moving_minutes
+from citybrain.alert.spans import OPEN_TICKS, Group, groups_of, lateness_of, moving_minutes
 from citybrain.city import City
 from citybrain.rulebook.model import Absence, LoadedRules, RuleBook
 from citybrain.rulebook.read import read_rule_book
@@ -78,9 +78,10 @@ async def make_pass(connection: Connection, scopes: ScopeBook, standing: Standin
     gaps = Gaps(
         (micros_of(begin), micros_of(end)) for begin, end in await changes.gaps(connection, moment_of(0), moment_of(final + 1440))
     )
-    a_pass = Pass(
-        connection, now.city, now.loaded.version, now.at, before, final, gaps, await changes.modes(connection), final == complete
-    )
+    newest = await changes.newest_minute(connection) if final == complete else None
+    open_end = final if newest is None else max(final, min(final + OPEN_TICKS, tick_of(newest) + 1))
+    modes = await changes.modes(connection)
+    a_pass = Pass(connection, now.city, now.loaded.version, now.at, before, final, gaps, modes, open_end)
     intents, opened = await _evaluate(a_pass, scopes, now.loaded.book, (taken, fresh[0], intents))
     more = final != complete or bool(taken.positions) or commands > 0
     return Done(intents, opened, more, moment)
@@ -156,7 +157,7 @@ async def _begins(
 def _changed(a_pass: Pass, group: Group, touched: Mapping[int, int], base: int) -> dict[int, int]:
     """Of scopes whose minutes changed: late ones from there on, open ones if an early rule looks at them."""
     reach, before = group.reach, a_pass.before
-    ends = float("inf") if group.early and a_pass.caught_up else max(before, a_pass.final)
+    ends = a_pass.open_end if group.early else max(before, a_pass.final)
     return {
         number: max(base, min(minute, before)) for number, minute in touched.items() if minute + reach > base and minute < ends
     }

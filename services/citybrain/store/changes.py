@@ -139,6 +139,12 @@ async def series_of_areas(connection: Connection, metric: str, areas: Collection
     return [SeriesRow(*row) for row in await connection.fetch(_SQL["series_of_areas"], metric, list(areas))]
 
 
+async def newest_minute(connection: Connection) -> datetime | None:
+    """The last minute with a row."""
+    found: datetime | None = await connection.fetchval(_SQL["newest_minute"])
+    return found
+
+
 async def modes(connection: Connection) -> dict[str, int]:
     """How the rows of every metric add up."""
     return {row["name"]: row["mode"] for row in await connection.fetch(_SQL["modes"])}

@@ -68,6 +68,10 @@ select series_no, metric, area, subject, source from series where metric = $1 an
 select series_no, metric, area, subject, source from series
  where metric = $1 and area = any ($2::text[]) and subject is null and source is null
 
+-- name: newest_minute
+-- The last minute with a row.
+select max(start) from metric_window_1m
+
 -- name: modes
 -- How the rows of metrics add up.
 select name, mode from metric
