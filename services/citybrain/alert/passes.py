@@ -31,7 +31,7 @@ from citybrain.store.pool import Connection
 
 MOST_TICKS = 240
 MOST_AT_ONCE = 2_000  # alerts that are written by one statement: it ends within the time that statements have
-MOST_BATCHES, MOST_ENTRIES = 500, 200_000
+MOST_BATCHES, MOST_ENTRIES = 100, 100_000  # of each writer
 Touched = dict[tuple[str, str], dict[int, int]]  # by (metric, per), of scopes the earliest minute that changed
 
 

@@ -45,24 +45,28 @@ class ScopeBook:
     _numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # of (metric, text)
     _others: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # further series of an asset
     _areas: dict[int, str] = field(default_factory=dict)  # of those further series
+    _aside: set[int] = field(default_factory=set)  # series that no rule looks at
     _version: str = ""
+    _wanted: frozenset[tuple[str, str]] = frozenset()
 
     def forget(self) -> None:
         """Start anew."""
-        self._scopes, self._numbers, self._others, self._areas = {}, {}, defaultdict(list), {}
+        self._scopes, self._numbers, self._others, self._areas, self._aside = {}, {}, defaultdict(list), {}, set()
 
-    def follow(self, city: City) -> None:
-        """Levels of areas may change with the profile; and memory is bounded."""
-        if city.version != self._version or len(self._scopes) > MAX_REMEMBERED:
+    def follow(self, city: City, wanted: frozenset[tuple[str, str]]) -> None:
+        """Only scopes of (metric, per) that rules look at are kept. Levels of areas may change with the profile; and memory is
+        bounded."""
+        if (city.version, wanted) != (self._version, self._wanted) or len(self._scopes) + len(self._aside) > MAX_REMEMBERED:
             self.forget()
-            self._version = city.version
+            self._version, self._wanted = city.version, wanted
 
     async def learn(self, connection: Connection, city: City, numbers: Iterable[int]) -> None:
-        """Look numbered series up, with all others of the same assets."""
-        missing = set(numbers) - self._scopes.keys()
+        """Look numbered series up that a rule may look at, with all others of the same assets."""
+        missing = set(numbers) - self._scopes.keys() - self._aside
         if not missing:
             return
-        rows = await changes.series(connection, missing)
+        rows = [row for row in await changes.series(connection, missing) if self._is_wanted(city, row)]
+        self._aside |= missing - {row.number for row in rows}
         unseen: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
             if row.subject is not None and (row.metric, f"{SUBJECT}:{row.subject}") not in self._numbers:
@@ -83,11 +87,11 @@ class ScopeBook:
         return {text: self._scopes[self._numbers[metric, text]] for text in texts if (metric, text) in self._numbers}
 
     def __getitem__(self, number: int) -> Scope:
-        """The scope of a series that was learnt."""
+        """The scope of a series that was learnt and is wanted."""
         return self._scopes[number]
 
     def get(self, number: int) -> Scope | None:
-        """The same; None for one that was never stored."""
+        """The same; None for one that no rule looks at."""
         return self._scopes.get(number)
 
     def series_of(self, scope: int) -> tuple[int, ...]:
@@ -97,6 +101,9 @@ class ScopeBook:
     def area_of(self, series: int) -> str:
         """Where a series is: an asset that was seen in several areas has one in each."""
         return self._areas.get(series) or self._scopes[series].area
+
+    def _is_wanted(self, city: City, row: SeriesRow) -> bool:
+        return (row.metric, str(_scope(city, row).per)) in self._wanted
 
     def _add(self, city: City, rows: Iterable[SeriesRow]) -> None:
         for row in sorted(rows):

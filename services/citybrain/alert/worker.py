@@ -18,7 +18,7 @@ from citybrain.alert.passes import Done, Fenced, Now, make_pass
 from citybrain.alert.scopes import ScopeBook
 from citybrain.city import City
 from citybrain.errors import CitybrainError
-from citybrain.rulebook.model import Absence, LoadedRules
+from citybrain.rulebook.model import Absence, LoadedRules, Threshold
 from citybrain.store import changes, rollups
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.telemetry import Metrics
@@ -129,8 +129,9 @@ class AlertWorker:
 
     async def _pass(self, connection: Connection) -> Done:
         city = self.city()
-        self._scopes.follow(city)
         now = Now(self.rules(), city, self.clock())
+        rules = now.loaded.book.rules
+        self._scopes.follow(city, frozenset((rule.metric, str(rule.per)) for rule in rules if isinstance(rule, Threshold)))
         return await make_pass(connection, self._scopes, await changes.standing(connection), now)
 
     def _forget(self) -> None:

@@ -16,7 +16,7 @@ create table change (
   late_type    text[]      not null default '{}',
   late_minute  integer[]   not null default '{}',
   primary key (role, partition, batch)
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 create table change_position (
   role      text     not null,

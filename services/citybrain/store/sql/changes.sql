@@ -27,16 +27,19 @@ select coalesce(sum(stored), 0)::bigint from bus_position where role = 'aggregat
 update alert_progress set pass = pass + 1, final_through = $2, rule_version = $3 where pass = $1 returning pass
 
 -- name: take
--- The batches that follow each position, in their order, as many as stay below a number of entries, but at least one each.
-select c.role, c.partition, c.batch, c.series, c.minutes, c.late_subject, c.late_type, c.late_minute
-  from (select n.*, sum(cardinality(n.series) + cardinality(n.late_subject)) over (partition by n.role, n.partition order by n.batch)
-                    - cardinality(n.series) - cardinality(n.late_subject) as before
-          from (select c.* from change c
-                  left join change_position p using (role, partition)
-                 where c.batch > coalesce(p.batch, -1)
-                 order by c.batch limit $1) n) c
- where c.before < $2
- order by c.role, c.partition, c.batch
+-- The batches that follow each writer's position, in their order: at most so many, as many as stay below a number of entries,
+-- but at least one each.
+select n.role, n.partition, n.batch, n.series, n.minutes, n.late_subject, n.late_type, n.late_minute
+  from (select distinct role, partition from change) w
+ cross join lateral (
+       select c.*, sum(cardinality(c.series) + cardinality(c.late_subject)) over (order by c.batch)
+                   - cardinality(c.series) - cardinality(c.late_subject) as before
+         from (select * from change
+                where role = w.role and partition = w.partition
+                  and batch > coalesce((select p.batch from change_position p where p.role = w.role and p.partition = w.partition), -1)
+                order by batch limit $1) c) n
+ where n.before < $2
+ order by n.role, n.partition, n.batch
 
 -- name: taken
 -- Keep the new positions; what lies behind them is not read again.
