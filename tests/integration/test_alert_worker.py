@@ -198,3 +198,42 @@ async def test_no_data_keeps_resolves_or_fires(database: str) -> None:
         assert found == {
             ("keep", "lot-1"): "firing", ("ok", "lot-1"): "resolved", ("fire", "lot-1"): "firing", ("fire", "lot-free"): "firing"
         }  # fmt: skip
+
+
+async def test_our_own_downtime_is_nobodys_silence(database: str) -> None:
+    rules = (SILENT, *(FULL | {"rule": how, "no_data": how} for how in ("ok", "fire")))
+    async with alerting(database, *rules) as city:
+        await hours(city, 10)
+        await city.post(meter(10), lot(10, 97))
+        await hours(city, 11)
+        city.now = at(611)
+        await city.city.beat(city.now)
+        await city.work()
+        assert {(row["rule"], row["state"]) for row in await city.alerts()} == {("ok", "firing"), ("fire", "firing")}
+        assert await city.pool.fetchval("select final_through from alert_progress") == tick(610)
+        await hours(city, 620)
+        assert {(row["rule"], row["state"]) for row in await city.alerts()} == {
+            ("ok", "resolved"), ("fire", "firing"), ("meter_silent", "firing")
+        }  # fmt: skip
+
+
+async def test_an_asset_that_was_seen_in_two_areas_is_one_scope(database: str) -> None:
+    rule = FULL | {"window": "5m", "when": "count >= 4", "clear": "count < 2"}
+    async with alerting(database, rule) as city:
+        await hours(city, 10)
+        await city.post(lot(10, 1), lot(10.4, 1), lot(11, 1, area=GRIDS[5]), lot(11.4, 1, area=GRIDS[5]))
+        await city.work()
+        (alert,) = await city.alerts()
+        assert (alert["state"], alert["area"], json.loads(alert["value"])["count"]) == ("firing", GRIDS[5], 4)
+
+
+async def test_expected_counts_what_is_due(database: str) -> None:
+    rule = FULL | {"window": "10m", "when": "count < expected * 0.5", "early": False}
+    roster = f"subject,type,area,every\nlot-1,parking.occupancy,{GRIDS[0]},1m\n"
+    async with alerting(database, rule, roster=roster) as city:
+        await hours(city, 10)
+        await city.post(*(lot(minute, 1) for minute in range(10, 30)), *(lot(minute, 1, "lot-2") for minute in range(10, 30)))
+        await hours(city, 30)
+        assert [row["started_at"] for row in await city.alerts()] == [tick(11)]
+        await hours(city, 40)
+        assert await city.states() == [("lot-1", "resolved"), ("lot-1", "firing")]
