@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from alerting import FULL, HELD, SILENT, Alerting, alerting, at, tick
-from records import occupancy, register
+from alerting import FULL, HELD, SILENT, Alerting, alerting, at, tick, worker_of
+from citybrain.aggregate.modes import metric_rows
+from citybrain.rulebook.model import LoadedRules
+from citybrain.store.dictionary import put_metrics
+from pipeline import pipeline
+from records import occupancy, register, small_city
 
 
 def lot(minute: int, occupied: int, subject: str = "lot-1") -> dict[str, Any]:
@@ -145,3 +149,17 @@ async def test_a_new_rule_looks_at_what_is_not_settled_yet(database: str, rule: 
         await city.load(rule)
         await city.work()
         assert [state for _, state in await city.states()] == ["firing"]
+
+
+async def test_rules_are_new_until_time_has_begun(database: str) -> None:
+    async with pipeline(database, small_city()) as city:
+        await put_metrics(city.pool, metric_rows())
+        loaded: list[LoadedRules] = []
+        before = Alerting(city, worker_of(city.pool, small_city(), loaded, lambda: before.now), loaded)
+        await before.load(FULL)
+        await before.post(lot(-5, 97))
+        await before.work()
+        assert await before.states() == []
+        await city.beat(before.now)
+        await before.work()
+        assert await before.states() == [("lot-1", "firing")]

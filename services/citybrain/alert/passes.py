@@ -64,7 +64,8 @@ async def make_pass(connection: Connection, scopes: ScopeBook, standing: Standin
     before = complete if standing.final_through is None else tick_of(standing.final_through)
     final = before if before is None or complete is None else min(complete, before + MOST_TICKS)
     moment = None if final is None else moment_of(final)
-    if not await changes.advance(connection, standing.number, moment, now.loaded.version):
+    version = standing.rule_version if final is None else now.loaded.version
+    if not await changes.advance(connection, standing.number, moment, version):
         raise Fenced
     book = Book()
     commands = await obey(connection, book, now.at)

@@ -91,7 +91,7 @@ async def stored(connection: Connection) -> int:
     return int(await connection.fetchval(_SQL["stored"]))
 
 
-async def advance(connection: Connection, number: int, final_through: datetime | None, rule_version: int) -> bool:
+async def advance(connection: Connection, number: int, final_through: datetime | None, rule_version: int | None) -> bool:
     """Compare and swap the pass. False: another owner was ahead, and this transaction has to be dropped."""
     return await connection.fetchval(_SQL["advance"], number, final_through, rule_version) is not None
 
