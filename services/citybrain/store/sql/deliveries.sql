@@ -9,9 +9,10 @@ update delivery
 
 -- name: claim
 -- Due deliveries for this owner ($1) for a time ($2): of each endpoint at most $3 at once, at most $4 of all, counting those
--- in flight ($5 endpoints, $6 how many). One at a time where a breaker was open; none of endpoints that take none.
+-- in flight ($5 endpoints, $6 how many). One at a time where a breaker was open; none of endpoints that take none. What goes
+-- to endpoints that fail is sent last: it would hold up the others for nothing.
 with receiving as (
-  select e.endpoint_id, coalesce(f.flying, 0) as flying, h.open_until,
+  select e.endpoint_id, coalesce(f.flying, 0) as flying, h.open_until, h.failing_since is not null as failing,
          greatest(1, least($3::bigint, $4::bigint / count(*) over ())) as share
     from endpoint e
     left join endpoint_health h using (endpoint_id)
@@ -48,7 +49,8 @@ select c.delivery_id, c.webhook_id, c.endpoint_id, c.type, c.body, c.attempts, c
        ) as secrets
   from claimed c
   join endpoint e using (endpoint_id)
- order by c.next_attempt_at, c.delivery_id;
+  join receiving r using (endpoint_id)
+ order by r.failing, c.next_attempt_at, c.delivery_id;
 
 -- name: add_health
 -- Rows for endpoints that were never tried.
