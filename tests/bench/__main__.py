@@ -12,7 +12,7 @@ def main() -> None:
     what = ["all", "pipeline", "decide", "single", "memory", "deliveries", "ticks"]
     parser.add_argument("what", nargs="?", choices=what, default="all")
     parser.add_argument("--shape", action="append", default=[], help="dense, meters, registers or backlog; all without it")
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=600_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     if options.what in {"all", "pipeline"}:

@@ -168,5 +168,5 @@ async def _status(session: aiohttp.ClientSession, city: City) -> dict[str, Any]:
 
 async def _until(session: aiohttp.ClientSession, city: City, holds: Any) -> float:
     while not holds(await _status(session, city)):
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
     return time.monotonic()

@@ -17,7 +17,7 @@ from citybrain.aggregate.worker import AggregateWorker
 from citybrain.bus.port import Record
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import City
-from citybrain.store import rollups
+from citybrain.store import leases
 from citybrain.store.pool import open_pool
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
@@ -115,7 +115,7 @@ async def test_one_rollup_has_the_lease_and_the_other_waits_until_it_is_given_up
         assert not await two.rollup.step()
         assert await one.pool.fetchval("select owner from lease where name = $1", LEASE) == UUID(int=1)
         async with one.pool.acquire() as connection:
-            await rollups.give_lease(connection, LEASE, UUID(int=1))
+            await leases.give(connection, LEASE, UUID(int=1))
         assert await two.rollup.step()
         assert await counts(one) == (40, 40)
 
@@ -124,7 +124,7 @@ async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeyp
     async with pipeline(database, small_city()) as city:
         await city.post(lots(20))
         await city.worker.step()
-        take = rollups.take_lease
+        take = leases.take
 
         async def stolen(connection: Any, name: str, owner: UUID, seconds: int) -> int | None:
             fence = await take(connection, name, owner, seconds)
@@ -132,7 +132,7 @@ async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeyp
             assert await take(connection, name, UUID(int=9), 60) == 2
             return fence
 
-        monkeypatch.setattr(rollups, "take_lease", stolen)
+        monkeypatch.setattr(leases, "take", stolen)
         before = await city.pool.fetchval("select count(*) from dirty")
         assert not await city.rollup.step()
         assert await city.pool.fetchval("select count(*) from dirty") == before > 0
@@ -141,11 +141,11 @@ async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeyp
 
 async def test_nobody_steals_the_lease_while_a_pass_is_under_way(database: str) -> None:
     async with pipeline(database, small_city()) as city, city.pool.acquire() as one, city.pool.acquire() as two:
-        fence = await rollups.take_lease(one, LEASE, UUID(int=1), 0)
+        fence = await leases.take(one, LEASE, UUID(int=1), 0)
         assert fence == 1
         async with one.transaction():
-            assert await rollups.hold_lease(one, LEASE, UUID(int=1), fence)
-            thief = asyncio.create_task(rollups.take_lease(two, LEASE, UUID(int=2), 5))
+            assert await leases.hold(one, LEASE, UUID(int=1), fence)
+            thief = asyncio.create_task(leases.take(two, LEASE, UUID(int=2), 5))
             await asyncio.sleep(0.2)
             assert not thief.done()
         assert await thief == 2

@@ -357,6 +357,6 @@ async def test_standby_goes_on_when_the_lease_is_given_up(database: str) -> None
         await city.fire()
         await city.step(flusher=second)
         assert await city.notices() == []
-        await first._give_up()
+        await first._lease.give_up(city.pool)
         await city.step(flusher=second)
         assert await city.notices() == [(FIRING, ("lot-1",))]

@@ -21,22 +21,21 @@ from citybrain.aggregate.tree import Place, SeriesTree
 from citybrain.aggregate.windows import end_of, hour_start
 from citybrain.city import City
 from citybrain.city.local_time import day_start
-from citybrain.errors import CitybrainError
+from citybrain.loops import note_failure, until_cancelled
 from citybrain.store import rollups
 from citybrain.store.dictionary import Dictionary
+from citybrain.store.leases import Lease
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 LEASE = "rollup"
-LEASE_S = 5
 IDLE_S = 0.5
 MAX_DIRTY = 50_000
 MAX_DUE = 20_000
 MAX_STATEMENT_ROWS = 5_000
-REST_SHARE, LONGEST_REST_S = 2.0, 0.4  # under load a pass takes what many batches made dirty, at most a third of the time
+REST_SHARE, LONGEST_REST_S = 6.0, 1.5  # under load a pass takes what many batches made dirty, at most a seventh of the time
 LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
-_RETRY_S = 1.0
 Due = tuple[datetime, int, datetime]
 _Row = TypeVar("_Row")
 
@@ -53,43 +52,22 @@ class Rollup:
     owner: UUID = field(default_factory=uuid4)
     _tree: SeriesTree = field(default_factory=lambda: SeriesTree(Dictionary()))
     _later_from: float = 0.0
+    _lease: Lease = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lease = Lease(LEASE, self.owner)
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
-            while True:
-                begun = time.monotonic()
-                try:
-                    busy = await self.step()
-                except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, counted, tried again
-                    self.metrics.aggregate_errors.labels(type(error).__name__).inc()
-                    unknown = None if isinstance(error, CitybrainError) else error
-                    _log.warning("rollup_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                if busy:
-                    await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * (time.monotonic() - begun)))
-                else:
-                    await self._sleep()
+            await until_cancelled(
+                self.step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s)
+            )
         finally:
-            await self._give_up()
+            await self._lease.give_up(self.pool)
 
-    async def _sleep(self) -> None:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                await self.wake.wait()
-        except TimeoutError:
-            return
-        finally:
-            self.wake.clear()
-
-    async def _give_up(self) -> None:
-        try:
-            with translated():
-                async with asyncio.timeout(1), self.pool.acquire() as connection:
-                    await rollups.give_lease(connection, LEASE, self.owner)
-        except CitybrainError:
-            _log.info("rollup_lease_left")
+    def _failed(self, error: Exception) -> None:
+        note_failure(_log, "rollup_failed", self.metrics.aggregate_errors, error)
 
     async def step(self) -> bool:
         """One pass; whether there may be more to do at once."""
@@ -97,14 +75,14 @@ class Rollup:
         try:
             with translated():
                 async with self.pool.acquire() as connection:
-                    fence = await rollups.take_lease(connection, LEASE, self.owner, LEASE_S)
-                    if fence is None:
+                    if not await self._lease.taken(connection):
                         return False
                     async with connection.transaction():
-                        if not await rollups.hold_lease(connection, LEASE, self.owner, fence):
+                        if not await self._lease.held(connection):
                             return False
                         done = await self._pass(connection)
         except BaseException:
+            self._lease.forget()
             self._tree.dictionary.rolled_back()
             self._tree.forget()
             raise

@@ -231,7 +231,9 @@ async def _keep(a_pass: Pass, part: Part, folded: Mapping[Key, _Folded]) -> None
 
 
 def _outcomes(a_pass: Pass, part: Part, folded: Mapping[Key, _Folded]) -> list[Outcome]:
-    """What becomes of alerts, with the figures of the windows that fired."""
+    """What becomes of alerts, with the figures of the windows that fired: of an early one as they were when it did, once the
+    window says otherwise.
+    """
     found: list[Outcome] = []
     for (n, number), one in folded.items():
         rule, scope, stretch = part.group.rules[n], part.scopes[number], part.stretches[n]
@@ -240,10 +242,16 @@ def _outcomes(a_pass: Pass, part: Part, folded: Mapping[Key, _Folded]) -> list[O
         base = max(stretch.base, one.final[0].tick)
         span = Span(base, stretch.settled, a_pass.final, seen)
         place = Place(scope.text, scope.area, scope.code if scope.per == "subject" else None, None, number)
-        told = reconcile(episodes_of(one.seen), [as_row(row) for row in rows.values()], span)
+        episodes = episodes_of(one.seen)
+        told = reconcile(episodes, [as_row(row) for row in rows.values()], span)
         found += [Outcome(rule, place, rows.get(change.key) if change.key else None, change) for change in told]
         changed = {change.key for change in told}
-        found += [Outcome(rule, place, row, None) for key, row in rows.items() if key not in changed and row.state != "retracted"]
+        fired = {episode.fired for episode in episodes}
+        found += [
+            Outcome(rule, place, row, None)
+            for key, row in rows.items()
+            if key not in changed and row.state != "retracted" and as_row(row).fired in fired
+        ]
     return list(_with_figures(part, found))
 
 

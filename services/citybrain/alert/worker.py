@@ -17,19 +17,17 @@ from uuid import UUID, uuid4
 from citybrain.alert.passes import Done, Fenced, Now, make_pass
 from citybrain.alert.scopes import ScopeBook
 from citybrain.city import City
-from citybrain.errors import CitybrainError
+from citybrain.loops import note_failure, until_cancelled
 from citybrain.rulebook.model import Absence, LoadedRules, Threshold
-from citybrain.store import changes, rollups
+from citybrain.store import changes
+from citybrain.store.leases import Lease
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 LEASE = "alert"
-LEASE_S = 5
-RENEW_S = 2.0
 IDLE_S = 0.25
 REST_SHARE, LONGEST_REST_S, NO_REST_S = 1.0, 0.3, 0.05  # a short pass is followed at once: an early page waits for nothing
-_RETRY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -45,46 +43,21 @@ class AlertWorker:
     told: Callable[[], None] = lambda: None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     _scopes: ScopeBook = field(default_factory=ScopeBook)
-    _fence: int | None = None
-    _renew_at: float = 0.0
+    _lease: Lease = field(init=False)
     _stored: int | None = None  # events, when no silence had ended
+
+    def __post_init__(self) -> None:
+        self._lease = Lease(LEASE, self.owner)
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
-            while True:
-                begun = time.monotonic()
-                try:
-                    busy = await self.step()
-                except Exception as error:  # noqa: BLE001 - the worker's outermost edge: logged, counted, tried again
-                    self.metrics.alert_errors.labels(type(error).__name__).inc()
-                    unknown = None if isinstance(error, CitybrainError | Fenced) else error
-                    _log.warning("alert_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                if not busy:
-                    await self._sleep()
-                elif (took_s := time.monotonic() - begun) > NO_REST_S:
-                    await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * took_s))
+            await until_cancelled(self.step, self._failed, self.wake, IDLE_S, _rest_s)
         finally:
-            await self._give_up()
+            await self._lease.give_up(self.pool)
 
-    async def _sleep(self) -> None:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                await self.wake.wait()
-        except TimeoutError:
-            return
-        finally:
-            self.wake.clear()
-
-    async def _give_up(self) -> None:
-        try:
-            with translated():
-                async with asyncio.timeout(1), self.pool.acquire() as connection:
-                    await rollups.give_lease(connection, LEASE, self.owner)
-        except CitybrainError:
-            _log.info("alert_lease_left")
+    def _failed(self, error: Exception) -> None:
+        note_failure(_log, "alert_failed", self.metrics.alert_errors, error, (Fenced,))
 
     async def step(self) -> bool:
         """One pass; whether there may be more to do at once."""
@@ -92,10 +65,10 @@ class AlertWorker:
         try:
             with translated():
                 async with self.pool.acquire() as connection:
-                    if not await self._leads(connection, begun) or not await self._has_work(connection):
+                    if not await self._leads(connection) or not await self._has_work(connection):
                         return False
                     async with connection.transaction():
-                        if not await rollups.hold_lease(connection, LEASE, self.owner, self._fence or 0):
+                        if not await self._lease.held(connection):
                             self._forget()
                             return False
                         done = await self._pass(connection)
@@ -105,14 +78,12 @@ class AlertWorker:
         self._tell(done, time.monotonic() - begun)
         return done.more
 
-    async def _leads(self, connection: Connection, at: float) -> bool:
-        """Whether the lease is ours; it is renewed now and then, and checked in each transaction."""
-        if self._fence is None or at >= self._renew_at:
-            fence = await rollups.take_lease(connection, LEASE, self.owner, LEASE_S)
-            if fence != self._fence:
-                self._scopes.forget()
-            self._fence, self._renew_at = fence, at + RENEW_S
-        return self._fence is not None
+    async def _leads(self, connection: Connection) -> bool:
+        """Whether the lease is ours. Of scopes, what another owner has done meanwhile is not known."""
+        before = self._lease.fence
+        if await self._lease.taken(connection) and self._lease.fence != before:
+            self._scopes.forget()
+        return self._lease.fence is not None
 
     async def _has_work(self, connection: Connection) -> bool:
         """Whether a pass would find anything. Silences may have ended only when events were stored."""
@@ -135,7 +106,8 @@ class AlertWorker:
         return await make_pass(connection, self._scopes, await changes.standing(connection), now)
 
     def _forget(self) -> None:
-        self._fence, self._stored = None, None
+        self._stored = None
+        self._lease.forget()
         self._scopes.forget()
 
     def _tell(self, done: Done, seconds: float) -> None:
@@ -146,3 +118,7 @@ class AlertWorker:
         if done.intents:
             self.metrics.alert_intents.inc(done.intents)
             self.told()
+
+
+def _rest_s(took_s: float) -> float:
+    return min(LONGEST_REST_S, REST_SHARE * took_s) if took_s > NO_REST_S else 0.0

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, known_area, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, identity, known_area, read_cursor, unknown, write_cursor
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.store import alert_reads, window_reads
@@ -72,12 +72,12 @@ def add_alerts(router: APIRouter, parts: ApiParts) -> None:
 
     @router.get("/v1/alerts/{id}", summary="An alert with its log and evidence", responses={200: {"model": AlertWithLog}})
     async def alert(request: Request, id: Text) -> Response:  # noqa: A002 - the contract's name
-        alert_id = _identity(id)
+        alert_id = identity("alert", id)
         async with window_reads.snapshot(parts.pool) as connection:
             found = (await alert_reads.by_id(connection, [alert_id])).get(alert_id)
             log = await alert_reads.log_of(connection, alert_id)
         if found is None:
-            raise _unknown(id)
+            raise unknown("alert", id)
         return tagged_reply(request, _form(found, parts) | {"log": [entry.model_dump(mode="json") for entry in log]})
 
     for act in get_args(Act):
@@ -96,25 +96,14 @@ def _add_act(router: APIRouter, parts: ApiParts, act: Act) -> None:
             raise Problem(422, "comment: is required")
         if what.until is not None and (act != "acknowledge" or what.until <= now):
             raise Problem(422, "until: is for acknowledging, and must lie ahead")
-        wish = Asked(_identity(id), act, principal.name, what.comment, what.until)
+        wish = Asked(identity("alert", id), act, principal.name, what.comment, what.until)
         with translated():
             async with parts.pool.acquire() as connection:
                 command = await alert_reads.ask(connection, wish, now)
         if command is None:
-            raise _unknown(id)
+            raise unknown("alert", id)
         return json_reply({"id": id, "command": command}, status=202)
 
 
 def _form(alert: Alert, parts: ApiParts) -> dict[str, object]:
     return alert.model_copy(update={"links": Links.of(parts.public_url, alert.id)}).model_dump(mode="json")
-
-
-def _identity(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise _unknown(text) from error
-
-
-def _unknown(text: str) -> Problem:
-    return Problem(404, f"there is no alert {text!r}")

@@ -13,14 +13,13 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
-from citybrain.api.params import Cursor, From, Limit, Moment, Text, To, read_cursor, write_cursor
+from citybrain.api.params import Cursor, From, Limit, Moment, Text, To, read_cursor, unknown, write_cursor
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply
 from citybrain.endpoints import manage
 from citybrain.store import deliveries as store
 from citybrain.store.deliveries import AttemptRow, DeliveryFilter, DeliveryRow
 from citybrain.store.pool import translated
-from citybrain.web import Problem
 from citybrain_schemas.instants import format_time
 
 State = Literal["waiting", "delivered", "gave_up", "cancelled"]
@@ -94,7 +93,7 @@ def add_deliveries(router: APIRouter, parts: ApiParts) -> None:
                 found = await store.one(connection, id)
                 attempts = await store.attempts(connection, [id])
         if found is None:
-            raise _unknown(id)
+            raise unknown("delivery", id)
         return json_reply(delivery_form(found[0], attempts.get(id, [])) | {"body": msgspec.Raw(found[1])})
 
     @router.post(
@@ -105,12 +104,8 @@ def add_deliveries(router: APIRouter, parts: ApiParts) -> None:
         with translated(), as_problems():
             async with parts.pool.acquire() as connection:
                 if not await manage.resend(connection, id):
-                    raise _unknown(id)
+                    raise unknown("delivery", id)
         return json_reply({"id": str(id)}, status=202)
-
-
-def _unknown(delivery_id: UUID) -> Problem:
-    return Problem(404, f"there is no delivery {delivery_id}")
 
 
 def delivery_form(row: DeliveryRow, attempts: Sequence[AttemptRow]) -> dict[str, Any]:

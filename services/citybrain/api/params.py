@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import msgspec
 from fastapi import Query
@@ -74,6 +75,19 @@ def known_area(areas: Areas, code: str) -> str:
     if not areas.known(code):
         raise Problem(404, f"area: there is no area {code!r}")
     return code
+
+
+def identity(noun: str, text: str) -> UUID:
+    """The id of an alert or a silence. Raises Problem 404: what is no id is nobody's."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise unknown(noun, text) from error
+
+
+def unknown(noun: str, text: object) -> Problem:
+    """404: there is none of that id."""
+    return Problem(404, f"there is no {noun} {str(text)!r}")
 
 
 def json_text(value: str | None) -> msgspec.Raw | None:

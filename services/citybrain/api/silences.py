@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, identity, read_cursor, unknown, write_cursor
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.city import Areas
@@ -80,9 +80,9 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
     async def silence(request: Request, id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated():
             async with parts.pool.acquire() as connection:
-                found = await store.find(connection, _identity(id))
+                found = await store.find(connection, identity("silence", id))
         if found is None:
-            raise _unknown(id)
+            raise unknown("silence", id)
         return tagged_reply(request, silence_form(found, parts.clock()))
 
     @router.post(
@@ -100,8 +100,8 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
     async def delete(id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated():
             async with parts.pool.acquire() as connection:
-                if not await store.end(connection, _identity(id), parts.clock()):
-                    raise _unknown(id)
+                if not await store.end(connection, identity("silence", id), parts.clock()):
+                    raise unknown("silence", id)
         return Response(status_code=204)
 
 
@@ -140,14 +140,3 @@ def silence_form(silence: Silence, now: datetime) -> dict[str, Any]:
         "made_at": format_time(silence.made_at),
         "ended_at": None if silence.ended_at is None else format_time(silence.ended_at),
     }
-
-
-def _identity(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise _unknown(text) from error
-
-
-def _unknown(text: str) -> Problem:
-    return Problem(404, f"there is no silence {text!r}")

@@ -23,6 +23,7 @@ from citybrain.deliver.post import TIMEOUT_S, Poster, open_poster
 from citybrain.deliver.retry import Answer
 from citybrain.endpoints.addresses import Policy
 from citybrain.errors import CitybrainError
+from citybrain.loops import note_failure, woken
 from citybrain.store import deliveries
 from citybrain.store.deliveries import Claimed
 from citybrain.store.pool import Pool, translated
@@ -83,7 +84,7 @@ class Deliverer:
 
             await self._until_done(claim)
             if began == 0:
-                await _wait(self.wake, IDLE_S)
+                await woken(self.wake, IDLE_S)
 
     async def _recording(self) -> None:
         while True:
@@ -96,9 +97,7 @@ class Deliverer:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - the loops' outermost edge: logged, counted, tried again
-                self.metrics.deliver_errors.labels(type(error).__name__).inc()
-                unknown = None if isinstance(error, CitybrainError) else error
-                _log.warning("deliver_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
+                note_failure(_log, "deliver_failed", self.metrics.deliver_errors, error)
                 await asyncio.sleep(RETRY_S)
             else:
                 return
@@ -172,11 +171,3 @@ class Deliverer:
                         await deliveries.free_claims(connection, self.owner, [])
         except (CitybrainError, TimeoutError):
             _log.info("deliver_claims_left")
-
-
-async def _wait(event: asyncio.Event, limit_s: float) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
@@ -22,22 +21,6 @@ class Todo(NamedTuple):
     start: datetime
     parent: int
     mode: int
-
-
-async def take_lease(connection: Connection, name: str, owner: UUID, seconds: int) -> int | None:
-    """The fence of a lease that is ours now; None while another owner has it."""
-    fence: int | None = await connection.fetchval(_SQL["take_lease"], name, owner, timedelta(seconds=seconds))
-    return fence
-
-
-async def hold_lease(connection: Connection, name: str, owner: UUID, fence: int) -> bool:
-    """Whether the lease is still ours; if so nobody takes it before this transaction ends."""
-    return await connection.fetchval(_SQL["hold_lease"], name, owner, fence) is not None
-
-
-async def give_lease(connection: Connection, name: str, owner: UUID) -> None:
-    """Let the next owner begin at once."""
-    await connection.execute(_SQL["give_lease"], name, owner)
 
 
 class Progress(NamedTuple):

@@ -21,23 +21,21 @@ from citybrain.alert.notify.silences import touched
 from citybrain.alert.notify.take import take
 from citybrain.alert.notify.tell import tell
 from citybrain.city import City
-from citybrain.errors import CitybrainError
+from citybrain.loops import note_failure, until_cancelled
 from citybrain.rulebook.model import LoadedRules
-from citybrain.store import alert_reads, notifications, rollups, silences
+from citybrain.store import alert_reads, notifications, silences
+from citybrain.store.leases import Lease
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.telemetry import Metrics
 from citybrain_schemas.alerts import Alert
 
 _log = logging.getLogger(__name__)
 LEASE = "notify"
-LEASE_S = 5
-RENEW_S = 2.0
 IDLE_S = 0.25
 MAX_INTENTS = 250  # of one transaction: about a tenth of a second
 MAX_GROUPS = 100
 RECHECK_S = 60.0  # what is held is looked at when silences, inhibitors or endpoints change, and this often besides
 LONG_RECHECK_S, REST_SHARE = 0.05, 4.0  # a look that takes longer gets at most a fifth of the time
-_RETRY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -63,45 +61,23 @@ class Flusher:
     told: Callable[[], None]
     owner: UUID = field(default_factory=uuid4)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _fence: int | None = None
-    _renew_at: float = 0.0
+    _lease: Lease = field(init=False)
     _mark: frozenset[str] | None = None
     _recheck_at: float = 0.0
     _rest_until: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._lease = Lease(LEASE, self.owner)
+
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next step finds everything where it was."""
         try:
-            while True:
-                try:
-                    busy = await self.step()
-                except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, counted, tried again
-                    self.metrics.notify_errors.labels(type(error).__name__).inc()
-                    unknown = None if isinstance(error, CitybrainError) else error
-                    _log.warning("notify_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                if not busy:
-                    await self._sleep()
+            await until_cancelled(self.step, self._failed, self.wake, IDLE_S)
         finally:
-            await self._give_up()
+            await self._lease.give_up(self.pool)
 
-    async def _sleep(self) -> None:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                await self.wake.wait()
-        except TimeoutError:
-            return
-        finally:
-            self.wake.clear()
-
-    async def _give_up(self) -> None:
-        try:
-            with translated():
-                async with asyncio.timeout(1), self.pool.acquire() as connection:
-                    await rollups.give_lease(connection, LEASE, self.owner)
-        except CitybrainError:
-            _log.info("notify_lease_left")
+    def _failed(self, error: Exception) -> None:
+        note_failure(_log, "notify_failed", self.metrics.notify_errors, error)
 
     async def step(self) -> bool:
         """One transaction; whether there may be more to do at once."""
@@ -109,15 +85,14 @@ class Flusher:
         try:
             with translated():
                 async with self.pool.acquire() as connection:
-                    if not await self._leads(connection, begun):
+                    if not await self._lease.taken(connection):
                         return False
                     async with connection.transaction():
-                        if not await rollups.hold_lease(connection, LEASE, self.owner, self._fence or 0):
-                            self._fence = None
+                        if not await self._lease.held(connection):
                             return False
                         done = await self._work(connection)
         except BaseException:
-            self._fence = None
+            self._lease.forget()
             raise
         if done.mark is not None:
             ended = time.monotonic()
@@ -127,13 +102,6 @@ class Flusher:
             self.metrics.notify_step_seconds.observe(time.monotonic() - begun)
             self.told()
         return done.busy
-
-    async def _leads(self, connection: Connection, at: float) -> bool:
-        """Whether the lease is ours; it is renewed now and then, and checked in each transaction."""
-        if self._fence is None or at >= self._renew_at:
-            self._fence = await rollups.take_lease(connection, LEASE, self.owner, LEASE_S)
-            self._renew_at = at + RENEW_S
-        return self._fence is not None
 
     async def _work(self, connection: Connection) -> _Step:
         now = self.clock()

@@ -228,6 +228,7 @@ create table delivery (
   last_error      text
 );
 create index delivery_due on delivery (endpoint_id, next_attempt_at) where state = 'waiting';
+create index delivery_order on delivery (endpoint_id, group_key, made_at) where state = 'waiting';
 create index delivery_made on delivery (made_at, delivery_id);
 create index delivery_endpoint on delivery (endpoint_id, made_at);
 

@@ -10,7 +10,8 @@ update delivery
 -- name: claim
 -- Due deliveries for this owner ($1) for a time ($2): of each endpoint at most $3 at once, at most $4 of all, counting those
 -- in flight ($5 endpoints, $6 how many). One at a time where a breaker was open; none of endpoints that take none. What goes
--- to endpoints that fail is sent last: it would hold up the others for nothing.
+-- to endpoints that fail is sent last: it would hold up the others for nothing. What a group tells an endpoint is sent in
+-- order, but for what waits to be tried again.
 with receiving as (
   select e.endpoint_id, coalesce(f.flying, 0) as flying, h.open_until, h.failing_since is not null as failing,
          greatest(1, least($3::bigint, $4::bigint / count(*) over ())) as share
@@ -23,9 +24,14 @@ with receiving as (
     from receiving r
    cross join lateral (
       select delivery_id, next_attempt_at
-        from delivery
+        from delivery w
        where endpoint_id = r.endpoint_id and state = 'waiting' and next_attempt_at <= now()
          and (claimed_until is null or claimed_until <= now())
+         and not exists (
+           select from delivery b
+            where b.endpoint_id = w.endpoint_id and b.group_key = w.group_key and b.made_at < w.made_at
+              and b.state = 'waiting' and b.next_attempt_at <= now()
+         )
        order by next_attempt_at
        limit greatest(0, case when r.open_until is null then r.share else 1 end - r.flying)
          for update skip locked

@@ -113,12 +113,13 @@ update notification_group n set flush_at = g.flush_at, flushed_at = $3
   from next g where n.group_key = g.group_key and n.group_key not in (select group_key from done)
 
 -- name: put_deliveries
--- One webhook for each endpoint, to be sent from now on.
+-- One webhook for each endpoint, to be sent from now on; those of a flush a microsecond apart, which is their order.
 insert into delivery (delivery_id, webhook_id, endpoint_id, type, body, alert_ids, group_key, made_at, next_attempt_at)
 select d.delivery_id, 'msg_' || replace(d.delivery_id::text, '-', ''), d.endpoint_id, d.type, d.body,
-       (select coalesce(array_agg(i.id::uuid), '{}') from unnest(string_to_array(d.alert_ids, ' ')) as i (id)), d.group_key, $7, $7
-  from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
-       as d (delivery_id, endpoint_id, type, body, alert_ids, group_key)
+       (select coalesce(array_agg(i.id::uuid), '{}') from unnest(string_to_array(d.alert_ids, ' ')) as i (id)), d.group_key, d.at, d.at
+  from (select f.*, $7::timestamptz + (f.n - 1) * interval '1 microsecond' as at
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+               with ordinality as f (delivery_id, endpoint_id, type, body, alert_ids, group_key, n)) d
 
 -- name: escalated
 -- How far alerts were escalated.
