@@ -47,6 +47,17 @@ async def test_an_early_rule_fires_at_the_open_tick_and_tells_once(database: str
         assert await city.pool.fetchval("select count(*) from rule_scope") == 0
 
 
+async def test_an_early_alert_keeps_the_figures_it_fired_with_when_its_window_says_otherwise(database: str) -> None:
+    async with alerting(database, FULL) as city:
+        await hours(city, 10)
+        await city.post(lot(10, 97))
+        await city.work()
+        await city.post(lot(10.2, 90))
+        await city.work()
+        (alert,) = await city.alerts()
+        assert (alert["state"], json.loads(alert["value"])["last"]) == ("resolved", 0.97)
+
+
 async def test_an_alert_carries_what_people_need(database: str) -> None:
     async with alerting(database, FULL) as city:
         await hours(city, 10)

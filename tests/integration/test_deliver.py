@@ -247,6 +247,24 @@ async def test_it_sends_at_once_when_woken_and_ends_what_is_in_flight_when_stopp
     assert states == {quick: ("delivered", None), slow: ("delivered", None), never: ("waiting", None)}
 
 
+async def test_what_a_group_tells_an_endpoint_is_sent_in_order_but_for_what_waits_to_be_tried_again(
+    city: Delivering, team: Receiver
+) -> None:
+    endpoint = await city.endpoint(team.url("/team"))
+    made = [one[0] for one in await city.put(endpoint, count=4)]
+    order = (
+        "update delivery set group_key = $2, made_at = $3::timestamptz + $4 * interval '1 microsecond', next_attempt_at = now()"
+        " where delivery_id = $1"
+    )
+    for n, one in enumerate(made):
+        await city.pool.execute(order, one, "roof" if n < 3 else "cellar", datetime.now(UTC) - timedelta(seconds=9), n)
+    await city.deliverer.step()
+    assert {row["delivery_id"] for row in await city.rows() if row["state"] == "delivered"} == {made[0], made[3]}
+    await city.pool.execute("update delivery set next_attempt_at = now() + interval '1 min' where delivery_id = $1", made[1])
+    await city.deliverer.step()
+    assert {row["delivery_id"] for row in await city.rows() if row["state"] == "waiting"} == {made[1]}
+
+
 async def test_a_slow_endpoint_takes_no_other_ones_places(city: Delivering, team: Receiver) -> None:
     team.told["/slow"] = Behaviour(delay_s=3)
     slow, quick = await city.endpoint(team.url("/slow")), await city.endpoint(team.url("/quick"))

@@ -234,7 +234,7 @@ def _outcomes(a_pass: Pass, part: Part, folded: Mapping[Key, _Folded]) -> list[O
     """What becomes of alerts, with the figures of the windows that fired: of an early one as they were when it did, once the
     window says otherwise.
     """
-    found: list[Outcome] = []
+    found: list[tuple[Outcome, int | None]] = []
     for (n, number), one in folded.items():
         rule, scope, stretch = part.group.rules[n], part.scopes[number], part.stretches[n]
         rows = {row.alert_id: row for row in part.rows.get((n, number), ())}
@@ -244,21 +244,18 @@ def _outcomes(a_pass: Pass, part: Part, folded: Mapping[Key, _Folded]) -> list[O
         place = Place(scope.text, scope.area, scope.code if scope.per == "subject" else None, None, number)
         episodes = episodes_of(one.seen)
         told = reconcile(episodes, [as_row(row) for row in rows.values()], span)
-        found += [Outcome(rule, place, rows.get(change.key) if change.key else None, change) for change in told]
+        mine = [Outcome(rule, place, rows.get(change.key) if change.key else None, change) for change in told]
         changed = {change.key for change in told}
-        fired = {episode.fired for episode in episodes}
-        found += [
-            Outcome(rule, place, row, None)
-            for key, row in rows.items()
-            if key not in changed and row.state != "retracted" and as_row(row).fired in fired
-        ]
+        mine += [Outcome(rule, place, row, None) for key, row in rows.items() if key not in changed and row.state != "retracted"]
+        true_at = {tick for episode in episodes for tick in (episode.started, episode.fired)}
+        found += [(outcome, tick if (tick := _fired(outcome)) in true_at else None) for outcome in mine]
     return list(_with_figures(part, found))
 
 
-def _with_figures(part: Part, outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
-    """Those with a change, or whose firing tick was seen anew."""
+def _with_figures(part: Part, outcomes: Sequence[tuple[Outcome, int | None]]) -> Iterable[Outcome]:
+    """Those with a change, or whose tick (that of the window they show) was seen anew."""
     base = {rule.name: stretch.base for rule, stretch in zip(part.group.rules, part.stretches, strict=True)}
-    at = [(one, _fired(one), max(base[one.rule.name], part.begins[one.place.number or 0])) for one in outcomes]
+    at = [(one, tick, max(base[one.rule.name], part.begins[one.place.number or 0])) for one, tick in outcomes]
     wanted = [(one, tick) for one, tick, begins in at if tick is not None and tick > begins]
     if wanted:
         width = part.group.width
@@ -272,7 +269,7 @@ def _with_figures(part: Part, outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
             one.figures = {name: values[name] for name in sorted(shown) if name in values}
             one.window = (moment_of(tick - width), moment_of(tick))
             one.place = _where(part, one.place, tick, width)
-    for one in outcomes:
+    for one, _ in outcomes:
         if one.change is not None or one.figures is not None:
             yield one
 
