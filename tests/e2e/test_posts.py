@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -87,6 +88,16 @@ def test_garbage_bytes_on_every_endpoint_are_answered_and_never_with_a_5xx(share
                 answer = shared_city.send(method, place + query, body, {"Content-Type": "application/json"})
                 assert answer.status < 500, (method, path, query, answer.body)
     _works(shared_city)
+
+
+def test_the_page_of_the_api_needs_no_other_host(shared_city: City) -> None:
+    page = shared_city.send("GET", "/docs")
+    assert page.status == 200
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+    assert len(parts) >= 3
+    for part in parts:
+        assert part.startswith("/"), part
+        assert shared_city.send("GET", part).status == 200, part
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd", "br", "gzip, gzip"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -48,7 +49,7 @@ class WebParts:
 
 def create_app(parts: WebParts) -> FastAPI:
     """The application."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="citybrain",
         version=parts.version,
         description="Events of a city in; one timeline of exact metrics out. Every request carries `Authorization: Bearer KEY`.",
