@@ -125,13 +125,18 @@ class City:
         profile = {} if self.profile is None else {"CITYBRAIN_CITY": str(self.profile)}
         return {"CITYBRAIN_ADMIN_KEY": self.key} | profile | self.settings
 
+    @property
+    def arguments(self) -> list[str]:
+        """What its process is started with."""
+        return ["up", "--data", str(self.data), "--port", str(self.port)]
+
     # ---- its process -------------------------------------------------------------------------------------------------
 
     def launch(self) -> subprocess.Popen[bytes]:
-        """Run `up`, without waiting for anything."""
+        """Start it, without waiting for anything."""
         with (self.root / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.command, "up", "--data", str(self.data), "--port", str(self.port)],
+                [self.command, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -142,7 +147,7 @@ class City:
         return self.process
 
     def start(self) -> None:
-        """Run `up` on the same folder and port, and wait until it is ready."""
+        """Start it on the same folder and port, and wait until it is ready."""
         process = self.launch()
         assert eventually(lambda: process.poll() is not None or self.is_ready(), READY_S), self.log[-2000:]
         assert process.poll() is None, self.log[-2000:]
