@@ -55,6 +55,9 @@ class Metrics:
     def _pipeline(self) -> None:
         self.bus_append_seconds = self._histogram("citybrain_bus_append_seconds", "Seconds of one shared commit of appends.")
         self.bus_append_records = self._histogram("citybrain_bus_append_records", "Records in one shared commit.", buckets=_SIZES)
+        self.bus_lost_records = self._counter(
+            "citybrain_bus_lost_records", "Records that Kafka forgot before a reader came to them: its retention is too short."
+        )
         self.aggregate_batch_seconds = self._histogram(
             "citybrain_aggregate_batch_seconds", "Seconds from fetch to commit of a batch."
         )
