@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from citybrain.store.embedded_server import Server
+from kafka_server import KafkaServer, can_start, leave_out
 from postgres import fresh_database, running_server
 
 
@@ -22,3 +24,20 @@ async def database(postgres_server: Server) -> AsyncIterator[str]:
     """The dsn of a fresh database with this version's tables, dropped afterwards."""
     async with fresh_database(postgres_server) as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """One Apache Kafka for the whole run, which tests may kill and start again."""
+    if not can_start():
+        leave_out("no Apache Kafka can be started here (Java with Maven, or Docker): tests of Kafka are left out")
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(request: pytest.FixtureRequest) -> str:
+    """host:port of an Apache Kafka: the one that is given, else our own."""
+    return os.environ.get("CITYBRAIN_TEST_KAFKA") or request.getfixturevalue("kafka_server").servers

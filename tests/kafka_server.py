@@ -12,10 +12,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
@@ -152,6 +155,15 @@ class KafkaServer:
                 capture_output=True,
                 timeout=300,
             )
+
+
+def leave_out(what: str) -> NoReturn:
+    """Skip a test for want of a server, loudly; where CI is set that is a failure."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(what, pytrace=False)
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"\n*** LEFT OUT: {what} ***\n")
+    pytest.skip(what)
 
 
 def can_start() -> bool:

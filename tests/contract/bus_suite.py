@@ -6,13 +6,17 @@ An adapter's test class inherits BusSuite and gives the fixture `bus`: a bus who
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from citybrain.bus.port import Batch, Bus, Record, partition_of
+import pytest
+
+from citybrain.bus.port import Batch, Bus, Membership, Record, partition_of
 
 TOPIC = "contract.v1"
 PARTITIONS = 3
+ALL = frozenset(range(PARTITIONS))
 
 
 def numbered(count: int, key: bytes | None = None) -> list[Record]:
@@ -33,6 +37,20 @@ async def read_all(bus: Bus, positions: dict[int, int] | None = None, max_record
 
 def values(batches: Sequence[Batch]) -> set[bytes]:
     return {value for batch in batches for value in batch.values}
+
+
+async def eventually(holds: Callable[[], bool], limit_s: float = 25) -> None:
+    """Wait until it holds. For what other processes do in their own time."""
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < limit_s, "it never came to hold"
+        await asyncio.sleep(0.02)
+
+
+def _shared(*members: Membership) -> bool:
+    """Whether every partition is one member's, and one's alone."""
+    assigned = [member.current().partitions for member in members]
+    return frozenset().union(*assigned) == ALL and sum(map(len, assigned)) == PARTITIONS
 
 
 class BusSuite:
@@ -111,6 +129,52 @@ class BusSuite:
         await asyncio.gather(*(bus.append(TOPIC, part) for part in parts))
         found = await read_all(bus)
         assert sum(map(len, found.values())) == 360
+
+    async def test_a_reader_that_starts_again_gets_the_same_records_at_the_same_offsets(self, bus: Bus) -> None:
+        await bus.append(TOPIC, numbered(60))
+        first = await bus.fetch(TOPIC, dict.fromkeys(range(PARTITIONS), 0), 1000)
+        await bus.append(TOPIC, numbered(5))
+        again = await bus.fetch(TOPIC, dict.fromkeys(range(PARTITIONS), 0), 1000)
+        for batch in first:
+            [same] = [one for one in again if (one.partition, one.first_offset) == (batch.partition, batch.first_offset)]
+            assert list(same.values)[: len(batch.values)] == list(batch.values)
+
+    async def test_a_reader_finds_what_came_after_it_was_at_the_end(self, bus: Bus) -> None:
+        at = dict.fromkeys(range(PARTITIONS), 0)
+        for part in range(3):
+            assert await bus.fetch(TOPIC, at, 100) == []
+            await bus.append(TOPIC, [Record(b"k", "test", f"{part}".encode())])
+            [batch] = await bus.fetch(TOPIC, at, 100)
+            assert list(batch.values) == [f"{part}".encode()]
+            at[batch.partition] = batch.next_offset
+
+    async def test_big_and_empty_records_come_back_whole(self, bus: Bus) -> None:
+        big = Record(b"big", "test", random.Random(5).randbytes(1_500_000))
+        odd = [Record(b"", "", b""), Record(b"big", "test", b"{not json"), Record(b"\xff", "test", b"\xff\xfe")]
+        await bus.append(TOPIC, [big, *odd])
+        found = await bus.fetch(TOPIC, dict.fromkeys(range(PARTITIONS), 0), 100)
+        rows = [Record(*row) for batch in found for row in zip(batch.keys, batch.types, batch.values, strict=True)]
+        while len(rows) < 4:
+            at = dict.fromkeys(range(PARTITIONS), 0) | {batch.partition: batch.next_offset for batch in found}
+            found += (more := await bus.fetch(TOPIC, at, 100))
+            rows += [Record(*row) for batch in more for row in zip(batch.keys, batch.types, batch.values, strict=True)]
+        assert sorted(rows) == sorted([big, *odd])
+
+    @pytest.mark.timeout(60)
+    async def test_members_share_every_partition_and_take_over_from_one_that_leaves(self, bus: Bus) -> None:
+        one = await bus.join(TOPIC, "reader", "one")
+        await eventually(lambda: one.current().partitions == ALL)
+        other = await bus.join(TOPIC, "reader", "other")
+        await eventually(lambda: _shared(one, other) and bool(other.current().partitions))
+        elsewhere = await bus.join(TOPIC, "another role", "one")
+        await eventually(lambda: elsewhere.current().partitions == ALL)
+        number = one.current().number
+        await other.leave()
+        assert other.current().partitions == frozenset()
+        await eventually(lambda: one.current().partitions == ALL)
+        assert one.current().number != number, "every change has a number of its own"
+        await one.leave()
+        await elsewhere.leave()
 
     async def test_appending_nothing_is_nothing(self, bus: Bus) -> None:
         await bus.append(TOPIC, [])

@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from citybrain.bus.kafka_append import KafkaAppender
 from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of, why_not
 from citybrain.bus.kafka_members import KafkaMembership
-from citybrain.bus.kafka_read import KafkaReader, open_consumer
+from citybrain.bus.kafka_read import KafkaReader, open_consumer, stop_consumer
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.bus.kafka_topics import ensure_topic
 from citybrain.bus.port import Batch, BusUnavailable, Membership, Record, partition_of
@@ -125,7 +125,7 @@ class KafkaBus:
                 try:
                     await looker.start()
                 except BaseException:
-                    await looker.stop()
+                    await stop_consumer(looker)
                     raise
                 self._looker = looker
             return self._looker
@@ -141,7 +141,7 @@ class KafkaBus:
         for reader in self._readers.values():
             await reader.close()
         if self._looker is not None:
-            await self._looker.stop()
+            await stop_consumer(self._looker)
 
 
 @asynccontextmanager

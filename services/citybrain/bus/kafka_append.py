@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -148,13 +147,11 @@ class KafkaAppender:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        sending = producer._sender.sender_task  # noqa: SLF001 - stop() alone waits until everything is sent, which may be never
+        producer._closed = True  # noqa: SLF001 - its own stop() waits until all is sent, which may be never
+        sending = producer._sender.sender_task  # noqa: SLF001
         sending.cancel()
         await asyncio.wait([sending], timeout=STOP_TIMEOUT_S)
-        producer._message_accumulator.fail_all(kafka.ProducerClosed())  # noqa: SLF001
-        with suppress(*DRIVER_ERRORS):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await producer.stop()
+        await producer.client.close()
 
     async def close(self) -> None:
         """Send what waits, then disconnect."""

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of
+from citybrain.bus.kafka_read import stop_consumer
 from citybrain.bus.kafka_settings import KafkaSettings, connection_arguments
 from citybrain.bus.port import Assignment
 
@@ -25,7 +26,6 @@ _log = logging.getLogger(__name__)
 LOOK_MS = 500
 COMMIT_EVERY_S = 5
 AGAIN_S = 1
-STOP_TIMEOUT_S = 3
 _NEVER_MS = 2**31 - 1
 
 
@@ -84,9 +84,7 @@ class KafkaMembership:
             consumer._coordinator._group_instance_id = None  # noqa: SLF001 - else stop() keeps the place of a static member
             raise
         finally:
-            with suppress(*DRIVER_ERRORS):
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await consumer.stop()
+            await stop_consumer(consumer)
 
     def _consumer(self) -> Any:  # noqa: ANN401 - aiokafka has no types
         session_ms = self._settings.session_timeout_s * 1000

@@ -22,6 +22,7 @@ from citybrain.telemetry import Metrics
 _log = logging.getLogger(__name__)
 REQUEST_TIMEOUT_MS = 5000
 FETCH_TIMEOUT_MS = 5000
+STOP_TIMEOUT_S = 3
 MAX_FETCH_BYTES = 16 << 20
 MAX_PARTITION_BYTES = 1 << 20  # a larger record still arrives, alone
 
@@ -36,6 +37,15 @@ def open_consumer(servers: str, settings: KafkaSettings) -> Any:  # noqa: ANN401
         max_partition_fetch_bytes=MAX_PARTITION_BYTES,
         **connection_arguments(servers, settings),
     )
+
+
+async def stop_consumer(consumer: Any) -> None:  # noqa: ANN401
+    """Disconnect within STOP_TIMEOUT_S. In a task of its own, because stop() may raise the cancellation of aiokafka's fetches."""
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
+    if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+        stopping.cancel()
+        await consumer._client.close()  # noqa: SLF001 - which stop() did not come to
 
 
 class KafkaReader:
@@ -78,7 +88,7 @@ class KafkaReader:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await stop_consumer(consumer)
                 raise
             consumer.assign(list(self._places.values()))
             self._consumer, self._next = consumer, {}
@@ -126,7 +136,7 @@ class KafkaReader:
     async def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     async def close(self) -> None:
         """Disconnect, after the fetch that is under way."""
