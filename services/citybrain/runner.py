@@ -35,6 +35,7 @@ from citybrain.alert.notify.flush import Flusher
 from citybrain.alert.worker import AlertWorker
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
+from citybrain.bus.kafka import open_kafka_bus
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
@@ -182,14 +183,24 @@ class _Place:
 
 
 @asynccontextmanager
+async def open_bus(pool: Pool, settings: Settings, metrics: Metrics) -> AsyncIterator[Bus]:
+    """The bus that CITYBRAIN_BUS names. Kafka is reached at once: a process that cannot accept or read does not start."""
+    if settings.bus == "postgres":
+        async with open_postgres_bus(pool, metrics, settings.bus_partitions) as bus:
+            yield bus
+        return
+    async with open_kafka_bus(settings.bus.removeprefix("kafka://"), settings.kafka, metrics) as kafka:
+        await kafka.partitions(EVENTS_TOPIC)
+        yield kafka
+
+
+@asynccontextmanager
 async def _process(place: _Place, settings: Settings, city: CurrentCity | None) -> AsyncIterator[Process]:
-    if settings.bus != "postgres":
-        raise SettingsError("CITYBRAIN_BUS names Kafka, which this version cannot use yet: leave it out, or set it to postgres")
     metrics = Metrics()
     async with (
         open_pool(place.dsn) as pool,
         open_pool(place.dsn, max_size=READING_CONNECTIONS) as reading_pool,
-        open_postgres_bus(pool, metrics, settings.bus_partitions) as bus,
+        open_bus(pool, settings, metrics) as bus,
     ):
         keys = KeyStore(pool)
         if settings.admin_key is not None:

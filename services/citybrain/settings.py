@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from dotenv import dotenv_values
 
+from citybrain.bus.kafka_settings import COMPRESSIONS, MECHANISMS, SECURITY, KafkaSettings
 from citybrain.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,6 +34,22 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_DATABASE_URL": "postgresql://…, the database of a cluster",
     "CITYBRAIN_DELIVERY_HTTP": "true allows webhooks by plain http to CITYBRAIN_DELIVERY_NETWORKS",
     "CITYBRAIN_DELIVERY_NETWORKS": "CIDRs that webhooks may reach besides public addresses",
+    "CITYBRAIN_KAFKA_BATCH_BYTES": "the largest batch that is sent to Kafka (262144)",
+    "CITYBRAIN_KAFKA_CA_FILE": "PEM file of the authorities that Kafka's certificate is checked against; without it the system's",
+    "CITYBRAIN_KAFKA_CERT_FILE": "PEM file of our certificate, where Kafka asks for one",
+    "CITYBRAIN_KAFKA_COMPRESSION": "lz4 (default) or zstd",
+    "CITYBRAIN_KAFKA_CREATE_TOPICS": "true (default), or false: topics are there and are only checked",
+    "CITYBRAIN_KAFKA_KEY_FILE": "PEM file of the key of CITYBRAIN_KAFKA_CERT_FILE",
+    "CITYBRAIN_KAFKA_LINGER_MS": "how long an append waits for company, in ms (5)",
+    "CITYBRAIN_KAFKA_PARTITIONS": "partitions of topics; without it a new one gets 12, and one that is there may have any number",
+    "CITYBRAIN_KAFKA_PASSWORD": "the password of CITYBRAIN_KAFKA_USER",
+    "CITYBRAIN_KAFKA_PASSWORD_FILE": "a file that holds it, instead",
+    "CITYBRAIN_KAFKA_REPLICATION": "copies of a new topic (3)",
+    "CITYBRAIN_KAFKA_RETENTION": "how long a new topic keeps records, read or not (7d)",
+    "CITYBRAIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512 (default), SCRAM-SHA-256 or PLAIN",
+    "CITYBRAIN_KAFKA_SECURITY": "PLAINTEXT (default), SSL, SASL_PLAINTEXT or SASL_SSL",
+    "CITYBRAIN_KAFKA_SESSION_TIMEOUT": "after so long without a sign of life a worker's partitions move on (30s)",
+    "CITYBRAIN_KAFKA_USER": "who we are, with SASL",
     "CITYBRAIN_LOG_LEVEL": "debug, info (default), warning or error",
     "CITYBRAIN_METRICS_PORT": "a port of its own for /metrics, without a key",
     "CITYBRAIN_PUBLIC_URL": "where people and receivers reach this city: links in webhooks begin with it",
@@ -45,7 +62,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. `admin_key` and `database_url` are secrets: never log this object."""
+    """What the environment says. `admin_key`, `database_url` and `kafka` hold secrets: never log this object."""
 
     admin_key: str | None
     bus: str
@@ -55,6 +72,7 @@ class Settings:
     database_url: str | None
     delivery_http: bool
     delivery_networks: tuple[Network, ...]
+    kafka: KafkaSettings
     log_level: str
     metrics_port: int | None
     public_url: str | None
@@ -77,6 +95,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         database_url=_database_url(values),
         delivery_http=_flag(values, "CITYBRAIN_DELIVERY_HTTP"),
         delivery_networks=_networks(values, "CITYBRAIN_DELIVERY_NETWORKS"),
+        kafka=_kafka(values),
         log_level=_choice(values, "CITYBRAIN_LOG_LEVEL", "info", _LEVELS),
         metrics_port=_integer(values, "CITYBRAIN_METRICS_PORT", 0, 0, 65535) or None,
         public_url=_public_url(values),
@@ -134,6 +153,65 @@ def _networks(values: Mapping[str, str], name: str) -> tuple[Network, ...]:
         except ValueError as error:
             raise SettingsError(f"{name}: {part} is no network: {error}") from error
     return tuple(found)
+
+
+def _kafka(values: Mapping[str, str]) -> KafkaSettings:
+    name = "CITYBRAIN_KAFKA_"
+    settings = KafkaSettings(
+        security=_choice(values, f"{name}SECURITY", "plaintext", tuple(map(str.lower, SECURITY))).upper(),
+        sasl_mechanism=_choice(values, f"{name}SASL_MECHANISM", "scram-sha-512", tuple(map(str.lower, MECHANISMS))).upper(),
+        user=values.get(f"{name}USER"),
+        password=_kafka_password(values),
+        ca_file=_file(values, f"{name}CA_FILE"),
+        cert_file=_file(values, f"{name}CERT_FILE"),
+        key_file=_file(values, f"{name}KEY_FILE"),
+        linger_ms=_integer(values, f"{name}LINGER_MS", 5, 0, 1000),
+        batch_bytes=_integer(values, f"{name}BATCH_BYTES", 256 * 1024, 1024, 1024 * 1024),
+        compression=_choice(values, f"{name}COMPRESSION", "lz4", COMPRESSIONS),
+        partitions=_integer(values, f"{name}PARTITIONS", 0, 1, 10_000) or None,
+        retention=_duration(values, f"{name}RETENTION", timedelta(days=7)),
+        replication=_integer(values, f"{name}REPLICATION", 3, 1, 15),
+        create_topics=_choice(values, f"{name}CREATE_TOPICS", "true", ("true", "false")) == "true",
+        session_timeout_s=int(_duration(values, f"{name}SESSION_TIMEOUT", timedelta(seconds=30)).total_seconds()),
+        single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
+    )
+    _check_kafka(settings)
+    return settings
+
+
+def _check_kafka(settings: KafkaSettings) -> None:
+    """Settings that contradict each other would show only as a connection that fails."""
+    name = "CITYBRAIN_KAFKA_"
+    sasl, tls = settings.security.startswith("SASL"), settings.security.endswith("SSL")
+    if sasl and (settings.user is None or settings.password is None):
+        raise SettingsError(f"{name}SECURITY={settings.security} needs {name}USER and {name}PASSWORD or {name}PASSWORD_FILE")
+    if not sasl and (settings.user is not None or settings.password is not None):
+        raise SettingsError(f"{name}USER and {name}PASSWORD need {name}SECURITY=SASL_SSL or SASL_PLAINTEXT")
+    if not tls and (settings.ca_file or settings.cert_file or settings.key_file):
+        raise SettingsError(f"{name}CA_FILE, _CERT_FILE and _KEY_FILE need {name}SECURITY=SSL or SASL_SSL")
+    if settings.key_file is not None and settings.cert_file is None:
+        raise SettingsError(f"{name}KEY_FILE needs {name}CERT_FILE")
+
+
+def _kafka_password(values: Mapping[str, str]) -> str | None:
+    file = _file(values, "CITYBRAIN_KAFKA_PASSWORD_FILE")
+    if file is None:
+        return values.get("CITYBRAIN_KAFKA_PASSWORD")
+    if "CITYBRAIN_KAFKA_PASSWORD" in values:
+        raise SettingsError("set CITYBRAIN_KAFKA_PASSWORD or CITYBRAIN_KAFKA_PASSWORD_FILE, not both")
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"CITYBRAIN_KAFKA_PASSWORD_FILE: {file} cannot be read") from error
+
+
+def _file(values: Mapping[str, str], name: str) -> Path | None:
+    if name not in values:
+        return None
+    file = Path(values[name])
+    if not file.is_file():
+        raise SettingsError(f"{name}: there is no file {file}")
+    return file
 
 
 def _flag(values: Mapping[str, str], name: str) -> bool:

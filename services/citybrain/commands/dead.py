@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from citybrain.bus.port import Record
-from citybrain.bus.postgres import open_postgres_bus
 from citybrain.commands.running import data_option, database, json_option, plain, print_rows, quiet_settings, run
+from citybrain.runner import open_bus
 from citybrain.store import dead_letters
 from citybrain.telemetry import Metrics
 
@@ -76,7 +76,7 @@ def requeue(numbers: tuple[int, ...], every: bool, data: Path | None) -> None:
     async def work() -> int:
         async with (
             database(data, settings) as pool,
-            open_postgres_bus(pool, Metrics(), settings.bus_partitions) as bus,
+            open_bus(pool, settings, Metrics()) as bus,
             pool.acquire() as connection,
         ):
             chosen = list(numbers) or await dead_letters.waiting_numbers(connection)
