@@ -42,16 +42,22 @@ class KafkaMissing(RuntimeError):
 class KafkaServer:
     """`start`, `stop`, `kill` (-9), `restart` on the same folder and ports; `servers` is host:port.
 
-    `listeners` adds listeners: name → protocol (SASL_PLAINTEXT, SSL …), with `properties` for them; their ports are in `ports`.
+    `listeners` adds listeners: name → protocol (SASL_PLAINTEXT, SSL …), with `properties` for them and `scram` users with
+    passwords; their ports are in `ports`. All that needs Java.
     """
 
     def __init__(
-        self, folder: Path, listeners: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        listeners: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        scram: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.ports = {name: _free_port() for name in ("PLAINTEXT", "CONTROLLER", *(listeners or {}))}
         self._protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **(listeners or {})}
         self._properties = dict(properties or {})
+        self._scram = dict(scram or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._container = ""
 
@@ -107,6 +113,8 @@ class KafkaServer:
             if not settings.exists():
                 settings.write_text(self._server_properties(), encoding="utf-8")
                 form = [*java, "kafka.tools.StorageTool", "format", "-t", "xtzWWN4bTjitpL3kfd9s5g", "-c", str(settings)]
+                for user, password in self._scram.items():
+                    form += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
                 subprocess.run(form, check=True, stdout=log, stderr=log, timeout=60)
             self._process = subprocess.Popen([*java, "kafka.Kafka", str(settings)], stdout=log, stderr=log, cwd=self.folder)
 

@@ -188,6 +188,14 @@ async def test_a_topic_with_too_few_copies_is_refused_unless_that_is_allowed(
             await strict.partitions(f"{topic}.new")
 
 
+async def test_processes_that_make_a_topic_at_once_agree(kafka_servers: str, topic: str) -> None:
+    async def make() -> int:
+        async with open_kafka_bus(kafka_servers, SETTINGS, Metrics()) as bus:
+            return await bus.partitions(topic)
+
+    assert await asyncio.gather(*(make() for _ in range(4))) == [PARTITIONS] * 4
+
+
 async def test_a_topic_is_checked_where_it_may_not_be_made(kafka_servers: str, bus: KafkaBus, topic: str) -> None:
     await bus.partitions(topic)
     existing = KafkaSettings(single_replica=True, create_topics=False)

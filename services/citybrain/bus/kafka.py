@@ -24,8 +24,8 @@ from citybrain.bus.kafka_topics import ensure_topic
 from citybrain.bus.port import Batch, BusUnavailable, Membership, Record, partition_of
 from citybrain.telemetry import Metrics
 
-LOOK_S = 0.05  # between two looks of a waiting reader at the ends: Kafka tells nobody
-MAX_READERS = 8  # sets of partitions that are read ahead at a time
+LOOK_S = 0.1  # between two looks of a waiting reader at the ends: Kafka tells nobody
+MAX_READERS = 4  # sets of partitions that are read ahead at a time
 
 
 class KafkaBus:
@@ -114,6 +114,7 @@ class KafkaBus:
         try:
             ends = await (await self._look()).end_offsets(places)
         except DRIVER_ERRORS as error:
+            await self._drop_looker()
             raise BusUnavailable(await why_not(self._servers, self._settings) or line_of(error)) from error
         return {place.partition: end for place, end in ends.items()}
 
@@ -130,6 +131,11 @@ class KafkaBus:
                 self._looker = looker
             return self._looker
 
+    async def _drop_looker(self) -> None:
+        looker, self._looker = self._looker, None
+        if looker is not None:
+            await stop_consumer(looker)
+
     async def trim(self, topic: str, before: datetime) -> int:
         """Nothing: Kafka forgets by the topic's own retention (`retention.ms`), whoever has read what."""
         return 0
@@ -140,8 +146,7 @@ class KafkaBus:
         await self._appender.close()
         for reader in self._readers.values():
             await reader.close()
-        if self._looker is not None:
-            await stop_consumer(self._looker)
+        await self._drop_looker()
 
 
 @asynccontextmanager

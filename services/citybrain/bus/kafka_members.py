@@ -47,6 +47,8 @@ class KafkaMembership:
         self._task = asyncio.create_task(self._stay(), name=f"bus member {self._member}")
 
     def current(self) -> Assignment:
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()  # raises: it ends by cancellation, or by an error that nobody foresaw
         return self._current
 
     def give(self, partitions: Iterable[int]) -> None:
