@@ -19,7 +19,7 @@ from citybrain.web.app import create_app
 def openapi_document() -> dict[str, Any]:
     """As `/openapi.json` of a running city answers."""
     nothing = cast("Any", None)  # describing a route touches none of these
-    process = Process(nothing, nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Policy(), "", Readiness())
+    process = Process(nothing, nothing, nothing, nothing, nothing, Metrics(), "embedded", nothing, Policy(), "", "", Readiness())
     return create_app(web_parts(process, ("ingest", "api"))).openapi()
 
 

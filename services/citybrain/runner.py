@@ -11,11 +11,13 @@ import ctypes
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -27,6 +29,7 @@ from fastapi import APIRouter, Request
 from citybrain import serving
 from citybrain.access import Access, Principal, Role
 from citybrain.access.keys import ensure_admin_key
+from citybrain.aggregate.drain import Consumed, consume
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.upkeep import Upkeep
@@ -96,6 +99,7 @@ class Process:
     access: Access
     policy: Policy
     public_url: str
+    member: str
     readiness: serving.Readiness = field(default_factory=serving.Readiness)
 
     def clock(self) -> datetime:
@@ -114,7 +118,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             postgres = await stack.enter_async_context(embedded_postgres(options.data))
             await migrate(postgres.dsn)
-            place = _Place(postgres.dsn, "embedded", listener.url)
+            place = _Place(postgres.dsn, "embedded", listener.url, "up")
             process = await stack.enter_async_context(_process(place, settings, CurrentCity(city)))
             await load(process.pool, files, city, policy=process.policy)
             rules = await current_rules(process.pool, process.metrics, folder, process.policy, more_rules)
@@ -141,12 +145,27 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
         raise SettingsError(f"`citybrain {role}` needs CITYBRAIN_DATABASE_URL")
     with serving.listen(host, port) as listener:
         async with AsyncExitStack() as stack:
-            place = _Place(settings.database_url, "cluster", listener.url)
+            place = _Place(settings.database_url, "cluster", listener.url, _member(listener.url))
             process = await stack.enter_async_context(_process(place, settings, None))
             if role != "ingest":
                 process.readiness.beating.set()
             tasks = await _tasks_of(role, process)
             await _serve(process, listener, _front(process, (role,)), tasks)
+
+
+async def aggregate_until_end(settings: Settings) -> Consumed:
+    """Store what the topic has now, and end. Others may work beside it: what one has stored the other leaves alone."""
+    if settings.database_url is None:
+        raise SettingsError("`citybrain aggregate` needs CITYBRAIN_DATABASE_URL")
+    place = _Place(settings.database_url, "cluster", "", "")
+    async with _process(place, settings, None) as process:
+        workers = partial(AggregateWorker, process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stops=True)
+        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS)
+
+
+def _member(url: str) -> str:
+    """A name that a process has again when it is started again at its place: host (a pod's name) and port."""
+    return f"{socket.gethostname()}:{url.rpartition(':')[2]}"
 
 
 async def _tasks_of(role: str, process: Process) -> list[Coroutine[Any, Any, None]]:
@@ -180,6 +199,7 @@ class _Place:
     dsn: str
     mode: str
     url: str
+    member: str  # of those that share the topic: the same after a restart
 
 
 @asynccontextmanager
@@ -217,6 +237,7 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
             Access(keys),
             Policy(settings.delivery_networks, settings.delivery_http),
             settings.public_url or place.url,
+            place.member,
         )
 
 
@@ -231,12 +252,14 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         rollup.wake.set()
         wakes.alert.set()
 
-    workers = [
-        AggregateWorker(process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stored, share, WORKERS)
-        for share in range(WORKERS)
-    ]
+    async def work(name: str) -> None:
+        membership = await process.bus.join(EVENTS_TOPIC, "aggregate", name)
+        stops = process.mode == "cluster"
+        parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
+        await AggregateWorker(*parts, stored, name, membership, stops).run()
+
     upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, process.settings.bus_retention, process.city, process.clock)
-    return [*(worker.run() for worker in workers), rollup.run(), upkeep.run()]
+    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), rollup.run(), upkeep.run()]
 
 
 def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from citybrain.aggregate.worker import AggregateWorker
+from citybrain.bus.members import FixedMembership
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import Pipeline, pipeline
@@ -53,7 +54,15 @@ async def test_a_repeat_is_dropped_and_other_content_is_a_conflict(database: str
 async def test_two_workers_share_the_partitions_and_miss_nothing(database: str) -> None:
     async with pipeline(database, small_city()) as city:
         workers = [
-            AggregateWorker(city.pool, city.bus, EVENTS_TOPIC, small_city, Metrics(), share=share, shares=2, max_records=100)
+            AggregateWorker(
+                city.pool,
+                city.bus,
+                EVENTS_TOPIC,
+                small_city,
+                Metrics(),
+                membership=FixedMembership(range(share, 4, 2)),
+                max_records=100,
+            )
             for share in range(2)
         ]
         tasks = [asyncio.create_task(worker.run()) for worker in workers]

@@ -17,11 +17,11 @@ from citybrain.aggregate.announced import Announced
 from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
 from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
-from citybrain.aggregate.limits import DeadLetterLimit
+from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
 from citybrain.aggregate.windows import HOUR
-from citybrain.bus.port import Bus
+from citybrain.bus.port import Bus, Membership
 from citybrain.city import City
-from citybrain.errors import CitybrainError
+from citybrain.loops import note_failure
 from citybrain.store import batches
 from citybrain.store.batches import Figures, Position
 from citybrain.store.dictionary import Dictionary
@@ -33,16 +33,19 @@ _log = logging.getLogger(__name__)
 MAX_RECORDS = 20_000
 SMALL_BATCH = 2_000
 REST_SHARE, LONGEST_REST_S = 6.0, 0.4  # of two workers: a small batch costs hardly less than a large one
-WAIT_S = 1.0
+WAIT_S, NO_PARTITIONS_S, FENCED_S = 1.0, 0.1, 0.2
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class _Moved(Exception):
+    """Other partitions are ours now: begin anew."""
 
 
 @dataclass(slots=True)
 class AggregateWorker:
     """One owner of partitions of a topic. `stored` is called after every commit (rollup listens).
 
-    Of `shares` workers it is number `share`: it reads every `shares`-th partition. While the database works for one of two, the
-    other reads and decodes.
+    It reads the partitions of its membership; without one, all of them. `stops` at too many dead letters, or waits for people.
     """
 
     pool: Pool
@@ -51,14 +54,16 @@ class AggregateWorker:
     city: Callable[[], City]
     metrics: Metrics
     stored: Callable[[], None] = lambda: None
-    share: int = 0
-    shares: int = 1
+    name: str = "aggregate"
+    membership: Membership | None = None
+    stops: bool = False
     max_records: int = MAX_RECORDS
     _dictionary: Dictionary = field(default_factory=Dictionary)
     _announced: Announced = field(default_factory=Announced)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
+    _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
 
     async def run(self) -> None:
@@ -66,48 +71,68 @@ class AggregateWorker:
         while True:
             try:
                 await self._read_on()
+            except _Moved:
+                continue
             except Fenced:
                 self.metrics.aggregate_fenced.inc()
-                _log.warning("aggregate_fenced")
+                _log.warning("aggregate_fenced", extra={"worker": self.name})
+                await asyncio.sleep(FENCED_S)  # who was ahead goes on; soon it is clear whose partitions they are
+            except TooManyDeadLetters as error:
+                if self.stops:
+                    raise
+                await self._failed(error)
             except Exception as error:  # noqa: BLE001 - the worker's outermost edge: logged, counted, tried again
-                self._failures += 1
-                self.metrics.aggregate_errors.labels(type(error).__name__).inc()
-                unknown = None if isinstance(error, CitybrainError) else error
-                _log.warning("aggregate_failed", extra={"reason": str(error)[:500], "failures": self._failures}, exc_info=unknown)
-                await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        note_failure(_log, "aggregate_failed", self.metrics.aggregate_errors, error)
+        await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
 
     async def step(self) -> bool:
         """Store one batch; False when there was none. For tests and tools that want no loop."""
-        if not self._positions:
+        if not self._positions or self._has_moved():
             await self._seed()
-        decoded = await self._prepare(self._offsets())
+        decoded = await self._prepare(self.offsets())
         if decoded is None:
             return False
         await self._store(decoded)
         return True
 
     async def _seed(self) -> None:
-        """Read where the last owner stopped."""
+        """Read where the last owner of what is ours now stopped."""
         self._dictionary.rolled_back()
         self._partitions.forget()
-        partitions = range(self.share, await self.bus.partitions(self.topic), self.shares)
+        if self.membership is None:
+            partitions = list(range(await self.bus.partitions(self.topic)))
+        else:
+            self._assignment, mine = self.membership.current()
+            partitions = sorted(mine)
         with translated():
             async with self.pool.acquire() as connection:
                 self._positions = await batches.open_positions(connection, self.topic, partitions)
 
+    def _has_moved(self) -> bool:
+        return self.membership is not None and self.membership.current().number != self._assignment
+
     async def _read_on(self) -> None:
-        """Batch after batch, the next one being prepared while one is stored. Returns never; raises what went wrong."""
+        """Batch after batch, the next one being prepared while one is stored. Returns never; raises what went wrong.
+
+        What was prepared of partitions that are not ours any more is dropped.
+        """
         await self._seed()
-        ready = await self._prepare(self._offsets())
+        ready = await self._prepare(self.offsets())
         while True:
+            if self._has_moved():
+                raise _Moved
             if ready is None:
-                await self.bus.wait(self.topic, WAIT_S, f"aggregate {self.share}")
-                ready = await self._prepare(self._offsets())
+                await self._wait()
+                ready = await self._prepare(self.offsets())
                 continue
             if ready.records < SMALL_BATCH:
                 ready = await self._store_and_rest(ready)
                 continue
-            after = self._offsets() | {number: progress.next_offset for number, progress in ready.progress.items()}
+            after = self.offsets() | {number: progress.next_offset for number, progress in ready.progress.items()}
             upcoming = asyncio.create_task(self._prepare(after))
             try:
                 await self._store(ready)
@@ -115,14 +140,21 @@ class AggregateWorker:
             finally:
                 upcoming.cancel()
 
+    async def _wait(self) -> None:
+        if self._positions:
+            await self.bus.wait(self.topic, WAIT_S, self.name)
+        else:
+            await asyncio.sleep(NO_PARTITIONS_S)
+
     async def _store_and_rest(self, ready: Decoded) -> Decoded | None:
         """A small batch costs hardly less than a large one: let more events gather for the next."""
         begun = time.monotonic()
         await self._store(ready)
         await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * (time.monotonic() - begun)))
-        return await self._prepare(self._offsets())
+        return await self._prepare(self.offsets())
 
-    def _offsets(self) -> dict[int, int]:
+    def offsets(self) -> dict[int, int]:
+        """The next offset of every partition that is this worker's; empty before the first is known."""
         return {partition: position.next_offset for partition, position in self._positions.items()}
 
     async def _prepare(self, offsets: dict[int, int]) -> Decoded | None:

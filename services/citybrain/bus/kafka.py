@@ -141,12 +141,13 @@ class KafkaBus:
         return 0
 
     async def close(self) -> None:
-        """Leave groups, send what waits, disconnect."""
-        await asyncio.gather(*(member.leave() for member in self._members))
-        await self._appender.close()
-        for reader in self._readers.values():
-            await reader.close()
-        await self._drop_looker()
+        """Leave groups, send what waits, disconnect: all at once, so that a stop takes seconds where Kafka is away."""
+        await asyncio.gather(
+            *(member.leave() for member in self._members),
+            self._appender.close(),
+            *(reader.close() for reader in self._readers.values()),
+            self._drop_looker(),
+        )
 
 
 @asynccontextmanager

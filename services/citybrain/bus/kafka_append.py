@@ -156,7 +156,7 @@ class KafkaAppender:
     async def close(self) -> None:
         """Send what waits, then disconnect."""
         if self._flusher is not None and not self._flusher.done():
-            await asyncio.wait([self._flusher], timeout=APPEND_TIMEOUT_S)
+            await asyncio.wait([self._flusher], timeout=STOP_TIMEOUT_S)
         await self._drop_producer()
 
 

@@ -21,6 +21,10 @@ batches, not records: columns of keys, types and values.
 *Retention.* A record stays at least until `trim` is called with a time after its append; trim never passes a reader's
 position.
 
+*Members.* Readers of one role that share a topic join it, each under a name of its own; every partition is one member's at a
+time, as far as members can know: one that hangs may believe for a while that it still has a partition that has moved on.
+Positions in the reader's database (compare and swap) fence it; a membership only spreads the work.
+
 *Errors.* `BusUnavailable` (retryable): the server cannot be reached. `BusFull` (retryable): too much is waiting to be
 appended; come back later.
 """
@@ -67,6 +71,25 @@ class Batch:
         return self.first_offset + len(self.values)
 
 
+class Assignment(NamedTuple):
+    """Which partitions are a member's now. `number` differs after every change: what was read before may be another's."""
+
+    number: int
+    partitions: frozenset[int]
+
+
+class Membership(Protocol):
+    """A reader's place among those that share a topic. Made by `Bus.join`."""
+
+    def current(self) -> Assignment:
+        """As of now; kept up to date in the background, and empty until the first was given."""
+        ...
+
+    async def leave(self) -> None:
+        """Others may have its partitions at once."""
+        ...
+
+
 class Bus(Protocol):
     """See the module's text for what each call promises."""
 
@@ -88,6 +111,10 @@ class Bus(Protocol):
 
     async def wait(self, topic: str, timeout_s: float, reader: str = "") -> None:
         """Until records may have arrived since this reader's last wait, at most `timeout_s`; readers of a process have names."""
+        ...
+
+    async def join(self, topic: str, role: str, member: str) -> Membership:
+        """Share the topic's partitions with the other members of a role. `member` is kept over restarts of the same reader."""
         ...
 
     async def ends(self, topic: str) -> dict[int, int]:

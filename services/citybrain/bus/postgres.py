@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from citybrain.bus.port import Batch, BusFull, BusUnavailable, Record, partition_of
+from citybrain.bus.members import PostgresMembership
+from citybrain.bus.port import Batch, BusFull, BusUnavailable, Membership, Record, partition_of
 from citybrain.bus.segment import pack, unpack
 from citybrain.store.pool import DatabaseUnavailable, Pool, PoolConnection, translated
 from citybrain.store.queries import load
@@ -49,6 +50,7 @@ class PostgresBus:
         self._arrived: defaultdict[str, dict[str, asyncio.Event]] = defaultdict(dict)  # by topic and reader
         self._listener: PoolConnection | None = None
         self._writer: PoolConnection | None = None
+        self._members: list[PostgresMembership] = []
 
     async def partitions(self, topic: str) -> int:
         if topic not in self._partitions:
@@ -187,6 +189,12 @@ class PostgresBus:
         for event in self._arrived[topic].values():
             event.set()
 
+    async def join(self, topic: str, role: str, member: str) -> Membership:
+        membership = PostgresMembership(self._pool, (topic, role, member), await self.partitions(topic))
+        await membership.begin()
+        self._members.append(membership)
+        return membership
+
     async def ends(self, topic: str) -> dict[int, int]:
         with _bus_errors():
             rows = await self._pool.fetch(_SQL["ends"], topic)
@@ -197,7 +205,8 @@ class PostgresBus:
             return int(await self._pool.fetchval(_SQL["trim"], topic, before))
 
     async def close(self) -> None:
-        """Commit what waits, then stop listening."""
+        """Commit what waits, leave, stop listening."""
+        await asyncio.gather(*(member.leave() for member in self._members))
         if self._flusher is not None:
             await asyncio.wait([self._flusher], timeout=COMMIT_TIMEOUT_S)
         await self._drop_writer()

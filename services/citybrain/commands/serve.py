@@ -14,6 +14,9 @@ from citybrain.settings import read_settings
 from citybrain.store.migrate import migrate as bring_up
 from citybrain.telemetry import log_as_json
 
+_port = click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="For HTTP, health and metrics."
+)
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 
 
@@ -40,10 +43,13 @@ def _demo() -> runner.Demo:
     return runner.Demo(played.play, played.rules())
 
 
+_ROLE_HELP = " Configured by the environment; needs CITYBRAIN_DATABASE_URL."
+
+
 def _role(name: str, text: str) -> click.Command:
-    @click.command(name, help=text + " Configured by the environment; needs CITYBRAIN_DATABASE_URL.")
+    @click.command(name, help=text + _ROLE_HELP)
     @_host
-    @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="For HTTP, health and metrics.")
+    @_port
     def role(host: str, port: int) -> None:
         settings = read_settings()
         log_as_json(settings.log_level)
@@ -53,7 +59,26 @@ def _role(name: str, text: str) -> click.Command:
 
 
 ingest = _role("ingest", "Run the role that takes events in over HTTP and puts them on the bus.")
-aggregate = _role("aggregate", "Run the role that stores events, counts them once and keeps every window.")
+
+
+@click.command()
+@_host
+@_port
+@click.option("--until-end", is_flag=True, help="Store what the topic has now, say how much that was, and exit.")
+def aggregate(host: str, port: int, until_end: bool) -> None:
+    """Run the role that stores events, counts them once and keeps every window.
+
+    Configured by the environment; needs CITYBRAIN_DATABASE_URL. Start more of it to share the work.
+    """
+    settings = read_settings()
+    log_as_json("warning" if until_end and settings.log_level == "info" else settings.log_level)
+    if until_end:
+        done = run(runner.aggregate_until_end(settings))
+        click.echo(f"at the end of the topic, which is {done.records} records, after {done.seconds:.1f} s")
+    else:
+        run(runner.run_role("aggregate", host, port, settings))
+
+
 alert = _role("alert", "Run the role that judges rules on ticks, keeps alerts and decides who is told. A second one stands by.")
 deliver = _role("deliver", "Run the role that sends signed webhooks, again and again until they are taken.")
 api = _role("api", "Run the role that answers reading requests.")

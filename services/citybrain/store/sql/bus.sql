@@ -59,3 +59,21 @@ with behind as (
   returning s.records
 )
 select coalesce(sum(records), 0) from gone
+
+-- name: stay_member
+-- Be a member ($3) for a time ($4), and forget who has gone; all members in order.
+with me as (
+  insert into bus_member as m (topic, role, member, until) values ($1, $2, $3, now() + $4::interval)
+  on conflict (topic, role, member) do update set until = excluded.until
+  returning m.member
+), gone as (
+  delete from bus_member where topic = $1 and role = $2 and until <= now() and member <> $3
+)
+select member from bus_member where topic = $1 and role = $2 and until > now() and member <> $3
+union all
+select member from me
+order by member
+
+-- name: leave
+-- Its partitions are the others' at once.
+delete from bus_member where topic = $1 and role = $2 and member = $3
