@@ -104,9 +104,12 @@ async def plainly(server: Server, profile: City, events: Sequence[Happening]) ->
         return await dumped(city, profile)
 
 
-async def told(server: Server, profile: City, events: Sequence[Happening], story: Story) -> tuple[list[str], tuple[int, ...]]:
-    """As the story goes; the dump and the five figures at its end."""
+async def told(
+    server: Server, profile: City, events: Sequence[Happening], story: Story, bus: Any = None
+) -> tuple[list[str], tuple[int, ...]]:
+    """As the story goes, on the Postgres bus unless another is given; the dump and the five figures at its end."""
     async with fresh_database(server) as dsn, pipeline(dsn, profile, story.partitions) as city:
+        city.bus = bus or city.bus
         with ExitStack() as smaller:
             for name, limit in zip(("MAX_DIRTY", "MAX_DUE", "MAX_STATEMENT_ROWS"), story.limits, strict=True):
                 smaller.enter_context(patch.object(rollup, name, limit))
