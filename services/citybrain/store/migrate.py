@@ -13,7 +13,7 @@ from importlib import resources
 import asyncpg
 
 from citybrain.errors import CitybrainError
-from citybrain.store.pool import translated
+from citybrain.store.pool import connect, translated
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x63697479  # "city"
@@ -30,7 +30,7 @@ async def migrate(dsn: str) -> list[str]:
 
 
 async def _migrate(dsn: str) -> list[str]:
-    connection = await asyncpg.connect(dsn, command_timeout=600)
+    connection = await connect(dsn, command_timeout_s=600)
     try:
         async with connection.transaction():
             await connection.execute("set local lock_timeout = '60s'")

@@ -55,16 +55,30 @@ def translated() -> Iterator[None]:
 @asynccontextmanager
 async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
     """A pool that is closed at the end; the first connection is tried at once. Raises DatabaseUnavailable."""
-    try:
+    with _reaching(dsn):
         pool = await asyncpg.create_pool(
             dsn, min_size=1, max_size=max_size, timeout=10, command_timeout=COMMAND_TIMEOUT_S, server_settings={"timezone": "UTC"}
         )
-    except (*_GONE, asyncpg.PostgresError, ValueError) as error:
-        raise DatabaseUnavailable(f"the database at {address(dsn)} cannot be reached: {error}") from error
     try:
         yield pool
     finally:
         await _close(pool)
+
+
+async def connect(dsn: str, command_timeout_s: float = COMMAND_TIMEOUT_S) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection, for the caller to close. Raises DatabaseUnavailable."""
+    with _reaching(dsn):
+        return await asyncpg.connect(dsn, timeout=10, command_timeout=command_timeout_s)
+
+
+@contextmanager
+def _reaching(dsn: str) -> Iterator[None]:
+    """Say which database cannot be reached, and why, in one line."""
+    try:
+        yield
+    except (*_GONE, asyncpg.PostgresError, ValueError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise DatabaseUnavailable(f"the database at {address(dsn)} cannot be reached: {why}") from error
 
 
 async def _close(pool: Pool) -> None:
