@@ -94,6 +94,7 @@ TABLES = {
     "area": "The areas of the profile, a row a version.",
     "asset_state": "The latest event of an asset and type.",
     "attempt": "Every attempt at a delivery, with the beginning of the answer.",
+    "bus_member": "Who reads a topic for a role on the Postgres bus, each until its time is over.",
     "bus_partition": "The next offset of each partition: an append takes its offsets here and holds the row to its commit.",
     "bus_position": "How far a role has read, its watermark, and the five figures of `/v1/status`.",
     "bus_segment": "The records of the bus, many in a row, compressed.",

@@ -123,7 +123,7 @@ async def test_a_killed_broker_is_told_and_nothing_acknowledged_is_lost(kafka_se
     refused = 0
     async with open_kafka_bus(kafka_server.servers, SETTINGS, Metrics()) as bus:
         await bus.partitions(topic)
-        stop = asyncio.Event()
+        stop, written = asyncio.Event(), asyncio.Event()
 
         async def write() -> None:
             nonlocal refused
@@ -140,7 +140,7 @@ async def test_a_killed_broker_is_told_and_nothing_acknowledged_is_lost(kafka_se
                     n += 1
 
         writer = asyncio.create_task(write())
-        reader = asyncio.create_task(_follow(bus, topic, stop, acknowledged))
+        reader = asyncio.create_task(_follow(bus, topic, written, acknowledged))
         await asyncio.sleep(1)
         await asyncio.to_thread(kafka_server.kill)
         await asyncio.sleep(7)
@@ -149,6 +149,7 @@ async def test_a_killed_broker_is_told_and_nothing_acknowledged_is_lost(kafka_se
         await eventually(lambda: len(acknowledged) > before + 50)
         stop.set()
         await writer
+        written.set()
         seen = await reader
     assert refused > 0
     assert set(acknowledged) <= seen
