@@ -50,6 +50,13 @@ async def ensure_topic(servers: str, settings: KafkaSettings, topic: str) -> Top
     return facts
 
 
+async def describe_topic(servers: str, settings: KafkaSettings, topic: str) -> TopicFacts | None:
+    """What there is now; None when the topic is not there. Raises BusUnavailable."""
+    async with _admin(servers, settings) as admin:
+        with translated(f"topic {topic}"):
+            return await _facts(admin, topic)
+
+
 def check_topic(topic: str, facts: TopicFacts, settings: KafkaSettings) -> None:
     """Raise SettingsError when it has other partitions than declared, or fewer copies than an accepted event needs."""
     if settings.partitions not in {None, facts.partitions}:

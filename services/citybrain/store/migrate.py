@@ -45,6 +45,11 @@ async def _migrate(dsn: str) -> list[str]:
         await connection.close()
 
 
+def known_migrations() -> list[str]:
+    """The names of this version's files, in order."""
+    return [name for name, _ in _files()]
+
+
 def _files() -> list[tuple[str, str]]:
     folder = resources.files("citybrain.store") / "migrations"
     return sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if entry.name.endswith(".sql"))

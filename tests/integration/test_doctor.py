@@ -1,0 +1,99 @@
+"""What `citybrain doctor` finds in a real database and over a real Kafka, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from city import run
+from citybrain import doctor
+from citybrain.bus.kafka_settings import KafkaSettings
+from citybrain.doctor import Finding, consult
+from citybrain.settings import read_settings
+from citybrain.store.embedded_server import Server
+
+KEY = "admin-key-admin-key-admin-key-0"
+SETTINGS = read_settings({"CITYBRAIN_ADMIN_KEY": KEY})
+
+
+def by_check(found: list[Finding]) -> dict[str, Finding]:
+    return {one.check: one for one in found}
+
+
+async def test_a_migrated_database_is_well_and_what_is_empty_is_told_with_what_to_do(database: str, tmp_path: Path) -> None:
+    found = by_check(await consult(SETTINGS, database, tmp_path))
+    assert list(found) == ["settings", "database", "migrations", "clock", "profile", "keys", "bus", "disk"]
+    assert [found[name].state for name in ("settings", "database", "migrations", "clock", "bus")] == ["ok"] * 5
+    assert "PostgreSQL" in found["database"].found
+    assert (found["profile"].state, found["keys"].state) == ("warn", "warn")
+    assert "citybrain city load" in found["profile"].advice
+    assert not [one for one in found.values() if KEY in one.found + one.advice]
+
+
+async def test_what_is_not_migrated_or_of_another_version_fails(database: str, postgres_server: Server) -> None:
+    found = by_check(await consult(SETTINGS, postgres_server.dsn("postgres"), None))
+    assert found["migrations"].state == "fail"
+    assert "run `citybrain migrate`" in found["migrations"].advice
+    connection = await asyncpg.connect(database)
+    await connection.execute("insert into migration (name, sha256) values ('0099_later.sql', '')")
+    await connection.close()
+    assert "0099_later.sql" in by_check(await consult(SETTINGS, database, None))["migrations"].found
+
+
+async def test_a_clock_that_differs_is_told(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SKEW_WARN_S", -1.0)
+    assert by_check(await consult(SETTINGS, database, None))["clock"].state == "warn"
+    monkeypatch.setattr(doctor, "SKEW_FAIL_S", -1.0)
+    assert "NTP" in by_check(await consult(SETTINGS, database, None))["clock"].advice
+
+
+async def test_a_full_disk_fails(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "FREE_FAIL_BYTES", 1 << 60)
+    assert by_check(await consult(SETTINGS, database, tmp_path))["disk"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "why"),
+    [
+        ("postgresql://city:very-secret@127.0.0.1:1/city", "Errno 111"),
+        ("postgresql://city:very-secret@no-such-host.invalid/city", "known"),
+    ],
+)
+async def test_a_database_that_is_not_there_is_named_without_its_password(dsn: str, why: str) -> None:
+    found = by_check(await consult(SETTINGS, dsn, None))
+    assert found["database"].state == "fail"
+    assert why in found["database"].found
+    assert "very-secret" not in found["database"].found + found["database"].advice
+
+
+async def test_a_database_that_does_not_exist_is_named(postgres_server: Server) -> None:
+    found = by_check(await consult(SETTINGS, postgres_server.dsn("nothing_here"), None))
+    assert '"nothing_here" does not exist' in found["database"].found
+
+
+async def test_kafka_is_asked_for_its_topic(database: str, kafka_servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "EVENTS_TOPIC", f"doctor-{uuid4().hex}")
+    kafka = KafkaSettings(single_replica=True)
+    found = by_check(await consult(replace(SETTINGS, bus=f"kafka://{kafka_servers}", kafka=kafka), database, None))
+    assert (found["bus"].state, found["topic"].state) == ("ok", "warn")
+    fixed = replace(kafka, create_topics=False)
+    found = by_check(await consult(replace(SETTINGS, bus=f"kafka://{kafka_servers}", kafka=fixed), database, None))
+    assert found["topic"].state == "fail"
+    found = by_check(await consult(replace(SETTINGS, bus="kafka://127.0.0.1:1"), database, None))
+    assert found["bus"].state == "fail"
+    assert "127.0.0.1:1" in found["bus"].found
+
+
+def test_the_command_exits_1_when_something_failed_and_0_when_nothing_did(database: str, tmp_path: Path) -> None:
+    well = run("doctor", "--json", cwd=tmp_path, environment={"CITYBRAIN_DATABASE_URL": database})
+    assert {one["state"] for one in json.loads(well.ok().out)["items"]} == {"ok", "warn"}
+    ill = run("doctor", cwd=tmp_path, environment={"CITYBRAIN_DATABASE_URL": "postgresql://city:very-secret@127.0.0.1:1/city"})
+    assert ill.code == 1
+    assert "fail  database" in ill.out
+    assert "→ start the database" in ill.out
+    assert "very-secret" not in ill.out + ill.err
