@@ -1,0 +1,106 @@
+"""What compose, the image and Prometheus name exists in the code, is pinned, and holds no secret. No engine is needed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from test_promtool import promtool
+
+from citybrain.__main__ import COMMANDS, cli
+from citybrain.openapi import openapi_document
+from citybrain.settings import MIN_ADMIN_KEY, VARIABLES
+
+ROOT = Path(__file__).parents[2]
+ROLES = {"ingest", "aggregate", "alert", "deliver", "api"}
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("citybrain")}
+DOCKERFILE = (ROOT / "deploy" / "image" / "Dockerfile").read_text("utf-8")
+
+
+def test_every_role_is_there_and_what_prepares_them_runs_before() -> None:
+    assert ROLES | {"migrate", "profile", "replay", "kafka", "database", "prometheus", "grafana"} == SERVICES.keys()
+    assert SERVICES["profile"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    for role in ROLES:
+        assert SERVICES[role]["command"][0] == role
+        assert SERVICES[role]["depends_on"]["profile"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_commands_and_their_options_exist(name: str) -> None:
+    words = OURS[name]["command"]
+    command: click.Command | None = cli
+    while isinstance(command, click.Group):
+        assert command is not cli or words[0] in COMMANDS
+        command, words = command.get_command(click.Context(command), words[0]), words[1:]
+    assert command is not None
+    known = {option for one in command.params for option in one.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_every_setting_is_known_and_secrets_come_from_the_environment() -> None:
+    for one in OURS.values():
+        assert one["environment"].keys() <= VARIABLES.keys()
+        for name in ("CITYBRAIN_ADMIN_KEY", "CITYBRAIN_DATABASE_URL"):
+            assert "${" in one["environment"][name]
+    assert f"{MIN_ADMIN_KEY} characters" in SERVICES["ingest"]["environment"]["CITYBRAIN_ADMIN_KEY"]
+    assert COMPOSE["secrets"] == {"citybrain_key": {"environment": "CITYBRAIN_ADMIN_KEY"}}
+    assert not re.search(
+        r"(?i)(password|secret|key): *['\"]?[a-z0-9]{6,}['\"]?$", (ROOT / "docker-compose.yml").read_text("utf-8"), re.MULTILINE
+    )
+
+
+def images() -> Iterator[str]:
+    yield from (one["image"] for name, one in SERVICES.items() if name not in OURS)
+    yield from re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", list(images()))
+def test_images_are_pinned(image: str) -> None:
+    assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*", image)
+
+
+def test_nothing_of_ours_runs_as_root_or_writes_to_its_image() -> None:
+    assert re.search(r"^USER 10001$", DOCKERFILE, re.MULTILINE)
+    for one in OURS.values():
+        assert one["read_only"] is True
+        assert one["cap_drop"] == ["ALL"]
+        assert one["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_what_is_mounted_copied_and_probed_is_there() -> None:
+    for one in SERVICES.values():
+        for volume in one.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for part in source.split():
+            assert (ROOT / part).exists(), part
+    assert "/healthz" in openapi_document()["paths"]
+    assert "http://127.0.0.1:8000/healthz" in DOCKERFILE
+    sample, _, name = SERVICES["replay"]["command"][1:4]
+    assert (ROOT / "deploy/city" / Path(sample).relative_to("/profile")).exists()
+    assert (ROOT / "deploy/city/maps" / f"{name}.yaml").exists()
+
+
+def test_prometheus_scrapes_every_role_on_its_port() -> None:
+    path = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    [job] = yaml.safe_load(path.read_text("utf-8"))["scrape_configs"]
+    assert set(job["dns_sd_configs"][0]["names"]) == ROLES
+    assert job["dns_sd_configs"][0]["port"] == 8000
+    assert "/metrics" in openapi_document()["paths"]
+
+
+def test_promtool_accepts_the_configuration() -> None:
+    path = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    done = subprocess.run(
+        [promtool(), "check", "config", "--syntax-only", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
