@@ -16,7 +16,7 @@ from citybrain.aggregate.drain import consume
 from citybrain.aggregate.limits import TooManyDeadLetters
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.bus import members
-from citybrain.bus.members import PostgresMembership
+from citybrain.bus.members import FixedMembership, PostgresMembership
 from citybrain.bus.port import Membership, Record
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
@@ -107,6 +107,20 @@ async def test_one_that_hung_over_a_change_of_members_stores_nothing_afterwards(
         assert await worker(city).step()
         with pytest.raises(Fenced):
             await hung._store(prepared)
+        assert await city.figures() == (LOTS, LOTS, 0, 0, 0)
+
+
+async def test_nothing_is_final_before_every_partition_was_read_even_by_a_member_that_has_not_come_yet(database: str) -> None:
+    async with pipeline(database, small_city()) as city:
+        await city.post(round_of(0))
+        await city.beat(minutes_later(5))
+        first, second = (worker(city, FixedMembership(mine)) for mine in ({0, 1}, {2, 3}))
+        for each, through in ((first, False), (second, True)):
+            while await each.step():
+                pass
+            while await city.rollup.step():
+                pass
+            assert (await city.pool.fetchval("select minutes_through from rollup_state") is not None) is through
         assert await city.figures() == (LOTS, LOTS, 0, 0, 0)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -103,14 +103,13 @@ class AggregateWorker:
         """Read where the last owner of what is ours now stopped."""
         self._dictionary.rolled_back()
         self._partitions.forget()
-        if self.membership is None:
-            partitions = list(range(await self.bus.partitions(self.topic)))
-        else:
+        everything = range(await self.bus.partitions(self.topic))
+        mine: Iterable[int] = everything
+        if self.membership is not None:
             self._assignment, mine = self.membership.current()
-            partitions = sorted(mine)
         with translated():
             async with self.pool.acquire() as connection:
-                self._positions = await batches.open_positions(connection, self.topic, partitions)
+                self._positions = await batches.open_positions(connection, self.topic, everything, sorted(mine))
 
     def _has_moved(self) -> bool:
         return self.membership is not None and self.membership.current().number != self._assignment
@@ -198,7 +197,11 @@ class AggregateWorker:
         self.stored()
 
     def _least_watermark(self) -> int:
-        """The minimum over the partitions, in µs; while one has none, everything is open."""
+        """The minimum over our partitions, in µs; while one has none, everything is open.
+
+        Never below the minimum over all of them, by which rollup and alert call a minute final: until this batch is committed no
+        other moves ours. So what is open by this is open for them, and what is late for them is late by this.
+        """
         marks = [position.watermark for position in self._positions.values()]
         return min((0 if mark is None else micros_of(mark) for mark in marks), default=0)
 

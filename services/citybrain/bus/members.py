@@ -51,6 +51,8 @@ class PostgresMembership:
 
     def current(self) -> Assignment:
         """As of the last beat."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()  # raises: it ends by cancellation, or by an error that nobody foresaw
         return self._current
 
     async def leave(self) -> None:

@@ -5,7 +5,7 @@ Every method works on the connection it is given, inside the caller's transactio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -63,10 +63,15 @@ class Change(NamedTuple):
     late_minutes: Sequence[int] = ()
 
 
-async def open_positions(connection: Connection, topic: str, partitions: Sequence[int]) -> dict[int, Position]:
-    """Where aggregate stands in these partitions, made at 0 where it never was."""
-    await connection.execute(_SQL["open_positions"], ROLE, topic, list(partitions))
-    rows = await connection.fetch(_SQL["positions"], ROLE, topic, list(partitions))
+async def open_positions(
+    connection: Connection, topic: str, everything: Iterable[int], mine: Sequence[int]
+) -> dict[int, Position]:
+    """Where aggregate stands in the partitions that are mine.
+
+    Made at 0 for all of the topic: nothing is final before each was read, be it by one that has not come yet.
+    """
+    await connection.execute(_SQL["open_positions"], ROLE, topic, list(everything))
+    rows = await connection.fetch(_SQL["positions"], ROLE, topic, list(mine))
     return {row["partition"]: Position(row["next_offset"], row["watermark"], row["last_heartbeat"]) for row in rows}
 
 
