@@ -24,6 +24,7 @@ from citybrain.bus.kafka_topics import ensure_topic
 from citybrain.bus.port import Batch, BusUnavailable, Membership, Record, partition_of
 from citybrain.telemetry import Metrics
 
+CLOSE_TIMEOUT_S = 3
 LOOK_S = 0.1  # between two looks of a waiting reader at the ends: Kafka tells nobody
 MAX_READERS = 4  # sets of partitions that are read ahead at a time
 
@@ -44,6 +45,7 @@ class KafkaBus:
         self._arrived: defaultdict[str, dict[str, asyncio.Event]] = defaultdict(dict)
         self._looker: Any = None
         self._looking = asyncio.Lock()
+        self._asking: dict[str, asyncio.Task[dict[int, int]]] = {}  # waiting readers share one question for the ends
         self._members: list[KafkaMembership] = []
 
     async def partitions(self, topic: str) -> int:
@@ -90,13 +92,21 @@ class KafkaBus:
     async def _has_more(self, topic: str, reader: str) -> bool:
         """Whether the ends have moved since this reader last heard that they had."""
         try:
-            ends = await self.ends(topic)
+            ends = await asyncio.shield(self._asked(topic))
         except BusUnavailable:
             await asyncio.sleep(1)
             return False
         seen = self._seen.get((topic, reader))
         self._seen[topic, reader] = ends
         return ends != seen
+
+    def _asked(self, topic: str) -> asyncio.Task[dict[int, int]]:
+        """The question for the ends that is under way. Who stops waiting leaves it be: cut off, it would leave a connection."""
+        task = self._asking.get(topic)
+        if task is None or task.done():
+            task = self._asking[topic] = asyncio.create_task(self.ends(topic), name="bus ends")
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits any more
+        return task
 
     def _tell_readers(self, topic: str) -> None:
         for event in self._arrived[topic].values():
@@ -142,6 +152,8 @@ class KafkaBus:
 
     async def close(self) -> None:
         """Leave groups, send what waits, disconnect: all at once, so that a stop takes seconds where Kafka is away."""
+        if self._asking:
+            await asyncio.wait(self._asking.values(), timeout=CLOSE_TIMEOUT_S)
         await asyncio.gather(
             *(member.leave() for member in self._members),
             self._appender.close(),
