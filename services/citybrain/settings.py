@@ -27,11 +27,13 @@ PREFIX = "CITYBRAIN_"
 MIN_ADMIN_KEY = 24
 VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_ADMIN_KEY": f"the first admin key, at least {MIN_ADMIN_KEY} characters",
+    "CITYBRAIN_ADMIN_KEY_FILE": "a file that holds it, instead",
     "CITYBRAIN_BUS": "postgres, or kafka://host:port,host:port",
     "CITYBRAIN_BUS_PARTITIONS": "partitions of a new topic on the Postgres bus (4)",
     "CITYBRAIN_BUS_RETENTION": "how long records that every role has read stay on the Postgres bus (1h)",
     "CITYBRAIN_CITY": "the folder of the city profile; without it the one that is shipped",
     "CITYBRAIN_DATABASE_URL": "postgresql://…, the database of a cluster",
+    "CITYBRAIN_DATABASE_URL_FILE": "a file that holds it, instead",
     "CITYBRAIN_DELIVERY_HTTP": "true allows webhooks by plain http to CITYBRAIN_DELIVERY_NETWORKS",
     "CITYBRAIN_DELIVERY_NETWORKS": "CIDRs that webhooks may reach besides public addresses",
     "CITYBRAIN_KAFKA_BATCH_BYTES": "the largest batch that is sent to Kafka (262144)",
@@ -55,6 +57,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_PUBLIC_URL": "where people and receivers reach this city: links in webhooks begin with it",
     "CITYBRAIN_SINGLE_REPLICA": "true lets a cluster start on a broker that keeps fewer than three copies",
 })  # fmt: skip
+_SECRETS = ("CITYBRAIN_ADMIN_KEY", "CITYBRAIN_DATABASE_URL", "CITYBRAIN_KAFKA_PASSWORD")  # each may be in a file: …_FILE
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LEVELS = ("debug", "info", "warning", "error")
@@ -86,6 +89,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
     """Settings from the environment, then from a `.env` in the working folder. Raises SettingsError, one line."""
     values = _known(dotenv_values(dotenv or Path.cwd() / ".env", interpolate=False))
     values |= _known(os.environ if environment is None else environment)
+    values |= _from_files(values)
     return Settings(
         admin_key=_admin_key(values),
         bus=_bus(values),
@@ -114,6 +118,22 @@ def _known(source: Mapping[str, str | None]) -> dict[str, str]:
             raise SettingsError(f"unknown setting {name}{hint}")
         if value:
             found[name] = value
+    return found
+
+
+def _from_files(values: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that are given as files, without the newline at the end."""
+    found: dict[str, str] = {}
+    for name in _SECRETS:
+        file = _file(values, f"{name}_FILE")
+        if file is None:
+            continue
+        if name in values:
+            raise SettingsError(f"set {name} or {name}_FILE, not both")
+        try:
+            found[name] = file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE: {file} cannot be read") from error
     return found
 
 
@@ -161,7 +181,7 @@ def _kafka(values: Mapping[str, str]) -> KafkaSettings:
         security=_choice(values, f"{name}SECURITY", "plaintext", tuple(map(str.lower, SECURITY))).upper(),
         sasl_mechanism=_choice(values, f"{name}SASL_MECHANISM", "scram-sha-512", tuple(map(str.lower, MECHANISMS))).upper(),
         user=values.get(f"{name}USER"),
-        password=_kafka_password(values),
+        password=values.get(f"{name}PASSWORD"),
         ca_file=_file(values, f"{name}CA_FILE"),
         cert_file=_file(values, f"{name}CERT_FILE"),
         key_file=_file(values, f"{name}KEY_FILE"),
@@ -191,18 +211,6 @@ def _check_kafka(settings: KafkaSettings) -> None:
         raise SettingsError(f"{name}CA_FILE, _CERT_FILE and _KEY_FILE need {name}SECURITY=SSL or SASL_SSL")
     if settings.key_file is not None and settings.cert_file is None:
         raise SettingsError(f"{name}KEY_FILE needs {name}CERT_FILE")
-
-
-def _kafka_password(values: Mapping[str, str]) -> str | None:
-    file = _file(values, "CITYBRAIN_KAFKA_PASSWORD_FILE")
-    if file is None:
-        return values.get("CITYBRAIN_KAFKA_PASSWORD")
-    if "CITYBRAIN_KAFKA_PASSWORD" in values:
-        raise SettingsError("set CITYBRAIN_KAFKA_PASSWORD or CITYBRAIN_KAFKA_PASSWORD_FILE, not both")
-    try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"CITYBRAIN_KAFKA_PASSWORD_FILE: {file} cannot be read") from error
 
 
 def _file(values: Mapping[str, str], name: str) -> Path | None:

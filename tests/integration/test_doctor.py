@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -15,10 +18,37 @@ from citybrain import doctor
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.doctor import Finding, consult
 from citybrain.settings import read_settings
+from citybrain.store import pool
 from citybrain.store.embedded_server import Server
 
 KEY = "admin-key-admin-key-admin-key-0"
+TLS_REQUEST = 80877103
 SETTINGS = read_settings({"CITYBRAIN_ADMIN_KEY": KEY})
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What PostgreSQL says to a request for TLS that it does not have (N), and to a password that is wrong (28P01)."""
+    size = int.from_bytes(await reader.readexactly(4), "big")
+    code = int.from_bytes((await reader.readexactly(size - 4))[:4], "big")
+    fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "city"\0\0'
+    writer.write(b"N" if code == TLS_REQUEST else b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+    await writer.drain()
+    writer.close()
+
+
+@pytest.fixture
+async def plain_server() -> AsyncIterator[int]:
+    """The port of a server that refuses in PostgreSQL's words; the embedded one takes no password."""
+    server = await asyncio.start_server(_refuse, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def by_check(found: list[Finding]) -> dict[str, Finding]:
@@ -74,6 +104,29 @@ async def test_a_database_that_is_not_there_is_named_without_its_password(dsn: s
 async def test_a_database_that_does_not_exist_is_named(postgres_server: Server) -> None:
     found = by_check(await consult(SETTINGS, postgres_server.dsn("nothing_here"), None))
     assert '"nothing_here" does not exist' in found["database"].found
+
+
+async def test_a_server_without_tls_is_named_where_tls_is_required(plain_server: int) -> None:
+    found = by_check(
+        await consult(SETTINGS, f"postgresql://city:very-secret@127.0.0.1:{plain_server}/city?sslmode=require", None)
+    )
+    assert found["database"].state == "fail"
+    assert "SSL" in found["database"].found
+    assert f"127.0.0.1:{plain_server}/city" in found["database"].found
+
+
+async def test_a_wrong_password_is_named_and_not_shown(plain_server: int) -> None:
+    found = by_check(
+        await consult(SETTINGS, f"postgresql://city:very-secret@127.0.0.1:{plain_server}/city?sslmode=disable", None)
+    )
+    assert 'password authentication failed for user "city"' in found["database"].found
+    assert "very-secret" not in found["database"].found
+
+
+async def test_a_server_that_never_answers_is_named_after_the_limit(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 1)
+    found = by_check(await consult(SETTINGS, f"postgresql://city:very-secret@127.0.0.1:{silent_port}/city", None))
+    assert found["database"].found == f"the database at 127.0.0.1:{silent_port}/city cannot be reached: no answer within 1 s"
 
 
 async def test_kafka_is_asked_for_its_topic(database: str, kafka_servers: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ else:
     PoolConnection = asyncpg.pool.PoolConnectionProxy
     Connection = asyncpg.Connection
 
-COMMAND_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S = 60, 10
+_HOSTS = r"([\w.-]*|\[[0-9A-Fa-f:]+\])(:\d+)?(,([\w.-]*|\[[0-9A-Fa-f:]+\])(:\d+)?)*"
 _GONE = (
     OSError,
     TimeoutError,
@@ -57,7 +58,12 @@ async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
     """A pool that is closed at the end; the first connection is tried at once. Raises DatabaseUnavailable."""
     with _reaching(dsn):
         pool = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=max_size, timeout=10, command_timeout=COMMAND_TIMEOUT_S, server_settings={"timezone": "UTC"}
+            dsn,
+            min_size=1,
+            max_size=max_size,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=COMMAND_TIMEOUT_S,
+            server_settings={"timezone": "UTC"},
         )
     try:
         yield pool
@@ -68,7 +74,7 @@ async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
 async def connect(dsn: str, command_timeout_s: float = COMMAND_TIMEOUT_S) -> asyncpg.Connection[asyncpg.Record]:
     """One connection, for the caller to close. Raises DatabaseUnavailable."""
     with _reaching(dsn):
-        return await asyncpg.connect(dsn, timeout=10, command_timeout=command_timeout_s)
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s)
 
 
 @contextmanager
@@ -77,7 +83,7 @@ def _reaching(dsn: str) -> Iterator[None]:
     try:
         yield
     except (*_GONE, asyncpg.PostgresError, ValueError) as error:
-        why = str(error).partition("\n")[0] or type(error).__name__
+        why = _why(error)
         raise DatabaseUnavailable(f"the database at {address(dsn)} cannot be reached: {why}") from error
 
 
@@ -89,6 +95,18 @@ async def _close(pool: Pool) -> None:
         pool.terminate()
 
 
+def _why(error: Exception) -> str:
+    """One line. The text of a ValueError may quote a part of the address that is a password, so it is not shown."""
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # a certificate that is refused is both
+        return "the address cannot be read; signs like / ? # @ in a password must be written as %2F %3F %23 %40"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT_S} s"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def address(dsn: str) -> str:
-    """The part of a database address that may be shown: no user, no password."""
-    return re.sub(r"^\w+://([^@/]*@)?", "", dsn).split("?")[0]
+    """The part of a database address that may be shown: no user, no password, whatever signs they hold."""
+    place, _, query = dsn.partition("://")[2].partition("?")
+    place = place.rpartition("@")[2]
+    readable = "@" not in query and re.fullmatch(_HOSTS, place.partition("/")[0])
+    return place if readable else "an address that is not shown"
