@@ -37,7 +37,7 @@ An unknown name that begins with `CITYBRAIN_` is refused with the nearest known 
 
 {table}
 
-In this version the settings about deliveries, Kafka and the metrics port are checked, and not used yet."""
+In this version `CITYBRAIN_METRICS_PORT` is checked, and not used yet."""
 _COMMANDS = """# Commands
 
 Every command has `--help`, exits non-zero on failure, and says why on one line of standard error."""
