@@ -9,7 +9,14 @@ import pytest
 
 from citybrain.store.embedded_server import Server
 from kafka_server import KafkaServer, can_start, leave_out
-from postgres import fresh_database, running_server
+from postgres import TEMPLATE, TIMESCALE_URL, Databases, fresh_database, running_server, timescale
+
+
+def pytest_report_header() -> str:
+    """What the tests that store something run on."""
+    if TIMESCALE_URL is None:
+        return "store: PostgreSQL with its own partitions (CITYBRAIN_TEST_TIMESCALE_URL is not set: nothing runs on a TimescaleDB server)"
+    return "store: TimescaleDB of CITYBRAIN_TEST_TIMESCALE_URL"
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +26,20 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: Server) -> Iterator[Databases]:
+    """Where fresh databases come from: the server with TimescaleDB that is given, else our own PostgreSQL."""
+    if TIMESCALE_URL is None:
+        yield Databases(postgres_server.dsn, TEMPLATE)
+    else:
+        with timescale(TIMESCALE_URL) as given:
+            yield given
+
+
 @pytest.fixture
-async def database(postgres_server: Server) -> AsyncIterator[str]:
+async def database(databases: Databases) -> AsyncIterator[str]:
     """The dsn of a fresh database with this version's tables, dropped afterwards."""
-    async with fresh_database(postgres_server) as dsn:
+    async with fresh_database(databases) as dsn:
         yield dsn
 
 

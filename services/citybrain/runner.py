@@ -32,7 +32,7 @@ from citybrain.access.keys import ensure_admin_key
 from citybrain.aggregate.drain import Consumed, consume
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
-from citybrain.aggregate.upkeep import Upkeep
+from citybrain.aggregate.upkeep import Keep, Upkeep
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
 from citybrain.alert.worker import AlertWorker
@@ -117,7 +117,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
         files, city = await asyncio.to_thread(read_city, folder, more_rules)
         async with AsyncExitStack() as stack:
             postgres = await stack.enter_async_context(embedded_postgres(options.data))
-            await migrate(postgres.dsn)
+            await migrate(postgres.dsn, settings.storage_chunk)
             place = _Place(postgres.dsn, "embedded", listener.url, "up")
             process = await stack.enter_async_context(_process(place, settings, CurrentCity(city)))
             await load(process.pool, files, city, policy=process.policy)
@@ -258,7 +258,9 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         await AggregateWorker(*parts, stored, name, membership, stops).run()
 
-    upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, process.settings.bus_retention, process.city, process.clock)
+    said = process.settings
+    keep = Keep(said.bus_retention, said.storage_keep_deliveries, said.storage_compress_after)
+    upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, keep, process.city, process.clock)
     return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), rollup.run(), upkeep.run()]
 
 

@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 
 from citybrain.bus.kafka_settings import COMPRESSIONS, MECHANISMS, SECURITY, KafkaSettings
 from citybrain.errors import SettingsError
+from citybrain.store.timescale import CHUNK
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "CITYBRAIN_"
@@ -56,6 +57,9 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_METRICS_PORT": "a port of its own for /metrics, without a key",
     "CITYBRAIN_PUBLIC_URL": "where people and receivers reach this city: links in webhooks begin with it",
     "CITYBRAIN_SINGLE_REPLICA": "true lets a cluster start on a broker that keeps fewer than three copies",
+    "CITYBRAIN_STORAGE_CHUNK": "how much time a chunk of events or minutes holds, with TimescaleDB (7d)",
+    "CITYBRAIN_STORAGE_COMPRESS_AFTER": "chunks that ended so long ago are laid in columns, with TimescaleDB (14d)",
+    "CITYBRAIN_STORAGE_KEEP_DELIVERIES": "how long deliveries that ended, and their attempts, are kept (90d)",
 })  # fmt: skip
 _SECRETS = ("CITYBRAIN_ADMIN_KEY", "CITYBRAIN_DATABASE_URL", "CITYBRAIN_KAFKA_PASSWORD")  # each may be in a file: …_FILE
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -80,6 +84,9 @@ class Settings:
     metrics_port: int | None
     public_url: str | None
     single_replica: bool
+    storage_chunk: timedelta
+    storage_compress_after: timedelta
+    storage_keep_deliveries: timedelta
 
     def __repr__(self) -> str:
         return "Settings(…)"
@@ -104,6 +111,9 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         metrics_port=_integer(values, "CITYBRAIN_METRICS_PORT", 0, 0, 65535) or None,
         public_url=_public_url(values),
         single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
+        storage_chunk=_duration(values, "CITYBRAIN_STORAGE_CHUNK", CHUNK, timedelta(hours=1)),
+        storage_compress_after=_duration(values, "CITYBRAIN_STORAGE_COMPRESS_AFTER", timedelta(days=14)),
+        storage_keep_deliveries=_duration(values, "CITYBRAIN_STORAGE_KEEP_DELIVERIES", timedelta(days=90)),
     )
 
 
@@ -242,11 +252,14 @@ def _integer(values: Mapping[str, str], name: str, default: int, low: int, high:
     return int(text)
 
 
-def _duration(values: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+def _duration(values: Mapping[str, str], name: str, default: timedelta, least: timedelta = timedelta(0)) -> timedelta:
     text = values.get(name)
     if text is None:
         return default
     match = _DURATION.fullmatch(text)
     if match is None:
         raise SettingsError(f"{name} must be a duration like 30s, 15m, 1h or 90d")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    found = timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    if found < least:
+        raise SettingsError(f"{name} must be at least {int(least.total_seconds()) // 3600}h")
+    return found

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from alerting import FULL, HELD, SILENT, Alerting, alerting, at, worker_of
-from citybrain.store.embedded_server import Server
 from crashes import Crash, CrashingPool, Fuse
-from postgres import fresh_database
+from postgres import Databases, fresh_database
 from records import occupancy, register, small_city
 
 AREA = FULL | {
@@ -74,8 +73,8 @@ def joined(batches: list[list[dict[str, Any]]], size: int) -> list[list[dict[str
     return [[one for batch in batches[n : n + size] for one in batch] for n in range(0, len(batches), size)]
 
 
-async def settled_of(server: Server, batches: list[list[dict[str, Any]]], first: int = 10) -> list[tuple[Any, ...]]:
-    async with fresh_database(server) as dsn, alerting(dsn, *RULES) as city:
+async def settled_of(databases: Databases, batches: list[list[dict[str, Any]]], first: int = 10) -> list[tuple[Any, ...]]:
+    async with fresh_database(databases) as dsn, alerting(dsn, *RULES) as city:
         await play(city, batches, first)
         await tidy(city)
         assert await city.pool.fetchval("select count(*) from alert where provisional") == 0
@@ -84,28 +83,28 @@ async def settled_of(server: Server, batches: list[list[dict[str, Any]]], first:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_any_order_and_any_batches_settle_to_the_same_episodes_and_logs(postgres_server: Server) -> None:
+async def test_any_order_and_any_batches_settle_to_the_same_episodes_and_logs(databases: Databases) -> None:
     events = story()
-    live = await settled_of(postgres_server, by_minute(events))
+    live = await settled_of(databases, by_minute(events))
     assert [row[1] for row in live].count("subject:lot-1") >= 3
     assert {row[0] for row in live} == {"lot_full", "early_full", "area_full", "meter_silent"}
-    assert await settled_of(postgres_server, [events], 42) == live
+    assert await settled_of(databases, [events], 42) == live
     shuffled = events.copy()
     random.Random(5).shuffle(shuffled)
-    assert await settled_of(postgres_server, [shuffled[n::7] for n in range(7)], 42) == live
-    assert await settled_of(postgres_server, joined(by_minute(events)[::-1], 5), 43) == live
+    assert await settled_of(databases, [shuffled[n::7] for n in range(7)], 42) == live
+    assert await settled_of(databases, joined(by_minute(events)[::-1], 5), 43) == live
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_a_crash_between_every_two_statements_changes_nothing_that_settles(postgres_server: Server) -> None:
+async def test_a_crash_between_every_two_statements_changes_nothing_that_settles(databases: Databases) -> None:
     events = [one for one in story() if int(one["id"].rsplit("-")[-1]) < 26]
     batches = joined(by_minute(events), 4)[:4]
-    async with fresh_database(postgres_server) as dsn, alerting(dsn, *RULES) as city:
+    async with fresh_database(databases) as dsn, alerting(dsn, *RULES) as city:
         await play(city, batches, 24)
         calm = await city.settled()
         assert len(calm) >= 4
-    async with fresh_database(postgres_server) as dsn, alerting(dsn, *RULES) as city:
+    async with fresh_database(databases) as dsn, alerting(dsn, *RULES) as city:
         fuse = Fuse()
         crashes = 0
         work = city.worker

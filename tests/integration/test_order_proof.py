@@ -24,14 +24,13 @@ from citybrain.aggregate.worker import AggregateWorker
 from citybrain.api.state import dump
 from citybrain.city import City
 from citybrain.store.dictionary import put_metrics
-from citybrain.store.embedded_server import Server
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from crashes import Crash, CrashingPool, Fuse
 from happenings import ZONES, Happening, happenings, instant
 from oracle import Expected, Key, windows
 from pipeline import Pipeline, pipeline
-from postgres import fresh_database
+from postgres import Databases, fresh_database
 from records import records, small_city, stamp
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
@@ -95,9 +94,9 @@ async def _verified(city: Pipeline, profile: City) -> Any:
             yield one
 
 
-async def plainly(server: Server, profile: City, events: Sequence[Happening]) -> list[str]:
+async def plainly(databases: Databases, profile: City, events: Sequence[Happening]) -> list[str]:
     """By event time, in one post."""
-    async with fresh_database(server) as dsn, pipeline(dsn, profile, partitions=1) as city:
+    async with fresh_database(databases) as dsn, pipeline(dsn, profile, partitions=1) as city:
         await city.post(records(sorted(events, key=instant)))
         await city.beat(END)
         await city.drain()
@@ -105,10 +104,10 @@ async def plainly(server: Server, profile: City, events: Sequence[Happening]) ->
 
 
 async def told(
-    server: Server, profile: City, events: Sequence[Happening], story: Story, bus: Any = None
+    databases: Databases, profile: City, events: Sequence[Happening], story: Story, bus: Any = None
 ) -> tuple[list[str], tuple[int, ...]]:
     """As the story goes, on the Postgres bus unless another is given; the dump and the five figures at its end."""
-    async with fresh_database(server) as dsn, pipeline(dsn, profile, story.partitions) as city:
+    async with fresh_database(databases) as dsn, pipeline(dsn, profile, story.partitions) as city:
         city.bus = bus or city.bus
         with ExitStack() as smaller:
             for name, limit in zip(("MAX_DIRTY", "MAX_DUE", "MAX_STATEMENT_ROWS"), story.limits, strict=True):
@@ -189,13 +188,13 @@ def check_against_the_oracle(lines: Sequence[str], events: Sequence[Happening], 
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
-async def test_any_order_any_batches_and_any_crash_give_the_same_state(postgres_server: Server, data: st.DataObject) -> None:
+async def test_any_order_any_batches_and_any_crash_give_the_same_state(databases: Databases, data: st.DataObject) -> None:
     zone = data.draw(st.sampled_from(ZONES))
     events = data.draw(happenings())
     story = data.draw(stories(events))
-    first = await plainly(postgres_server, CITIES[zone], events)
+    first = await plainly(databases, CITIES[zone], events)
     check_against_the_oracle(first, events, zone)
-    second, figures = await told(postgres_server, CITIES[zone], events, story)
+    second, figures = await told(databases, CITIES[zone], events, story)
     assert second == first
     posted = sum(map(len, story.posts))
     assert figures == (posted, len(events), posted - len(events), 0, 0)
@@ -212,14 +211,14 @@ async def test_any_order_any_batches_and_any_crash_give_the_same_state(postgres_
 )
 @given(data=st.data())
 async def test_stored_and_conflicts_are_the_distinct_contents_whatever_the_order(
-    postgres_server: Server, data: st.DataObject
+    databases: Databases, data: st.DataObject
 ) -> None:
     events = data.draw(happenings(most=12))
     for one in data.draw(st.lists(st.sampled_from(events), max_size=8)):
         other = one | {"fingerprint": data.draw(st.sampled_from(("0" * 32, "1" * 32, one["fingerprint"])))}
         events.append(other | {"time": stamp(instant(one)) if data.draw(st.booleans()) else stamp(END)})
     contents = {(one["source"], one["id"], one["fingerprint"]) for one in events}
-    _, figures = await told(postgres_server, CITIES[ZONES[0]], events, data.draw(stories(events)))
+    _, figures = await told(databases, CITIES[ZONES[0]], events, data.draw(stories(events)))
     accepted, stored, repeated, conflicts, dead = figures
     assert accepted == stored + repeated + conflicts + dead
     assert stored == len({(source, identity) for source, identity, _ in contents})

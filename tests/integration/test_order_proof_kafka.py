@@ -13,7 +13,6 @@ from test_order_proof import CITIES, plainly, stories, told
 from citybrain.bus.kafka import KafkaBus, open_kafka_bus
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.bus.port import Batch, Record
-from citybrain.store.embedded_server import Server
 from citybrain.telemetry import Metrics
 from happenings import ZONES, happenings
 
@@ -55,15 +54,15 @@ class OnItsOwnTopic:
 )
 @given(data=st.data())
 async def test_any_order_any_batches_and_any_crash_give_the_same_state_over_kafka(
-    postgres_server: Server, kafka_servers: str, data: st.DataObject
+    databases: Databases, kafka_servers: str, data: st.DataObject
 ) -> None:
     zone = data.draw(st.sampled_from(ZONES))
     events = data.draw(happenings())
     story = data.draw(stories(events))
-    first = await plainly(postgres_server, CITIES[zone], events)
+    first = await plainly(databases, CITIES[zone], events)
     kafka = KafkaSettings(partitions=story.partitions, replication=1, single_replica=True)
     async with open_kafka_bus(kafka_servers, kafka, Metrics()) as bus:
-        second, figures = await told(postgres_server, CITIES[zone], events, story, OnItsOwnTopic(bus))
+        second, figures = await told(databases, CITIES[zone], events, story, OnItsOwnTopic(bus))
     assert second == first
     posted = sum(map(len, story.posts))
     assert figures == (posted, len(events), posted - len(events), 0, 0)

@@ -17,9 +17,8 @@ from citybrain.api.sorted_lines import SortedLines
 from citybrain.api.state import dump
 from citybrain.city import City
 from citybrain.store.dictionary import put_metrics
-from citybrain.store.embedded_server import Server
 from pipeline import Pipeline, pipeline
-from postgres import fresh_database
+from postgres import Databases, fresh_database
 from records import CITY, GRIDS, T0, accepted, minutes_later, occupancy, reading, record, records, register, small_city
 
 
@@ -75,9 +74,9 @@ async def test_order_batches_and_watermark_do_not_show(database: str, other_data
 
 
 @pytest.fixture
-async def other_database(postgres_server: Server) -> AsyncIterator[str]:
+async def other_database(databases: Databases) -> AsyncIterator[str]:
     """Another fresh database of the same server."""
-    async with fresh_database(postgres_server) as dsn:
+    async with fresh_database(databases) as dsn:
         yield dsn
 
 

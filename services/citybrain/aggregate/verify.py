@@ -47,14 +47,14 @@ async def differences(connection: Connection, city: City) -> AsyncIterator[Diffe
 
 
 async def _of_events(connection: Connection) -> AsyncIterator[Difference]:
-    """Minutes of assets, and pairs, from the first month on whose raw events are kept."""
-    months = await verify.event_months(connection)
-    if not months:
+    """Minutes of assets, and pairs, from the first stretch on whose raw events are kept."""
+    kept = await verify.event_stretches(connection)
+    if not kept:
         return
-    begin = months[0][0]
+    begin = kept[0][0]
     before = nothing_before(await verify.open_pairs(connection, begin))
     pairs = Pairs(connection, begin)
-    async for stretch in _stretches(connection, months):
+    async for stretch in _stretches(connection, kept):
         anew = made_anew(stretch.events, before)
         before = anew.open
         for one in await verify.wrong_minutes(connection, stretch.begin, stretch.end, anew.minutes):
@@ -65,11 +65,11 @@ async def _of_events(connection: Connection) -> AsyncIterator[Difference]:
         yield one
 
 
-async def _stretches(connection: Connection, months: Sequence[tuple[datetime, datetime]]) -> AsyncIterator[Stretch]:
-    """All events, cut where a minute ends; a month without events belongs to the stretch after it."""
-    begin = months[0][0]
+async def _stretches(connection: Connection, kept: Sequence[tuple[datetime, datetime]]) -> AsyncIterator[Stretch]:
+    """All events, cut where a minute ends; a stretch of them without events belongs to the stretch after it."""
+    begin = kept[0][0]
     held: list[StoredEvent] = []
-    for first, end in months:
+    for first, end in kept:
         for day in range((end - first).days):
             async for event in verify.events(connection, first + day * _ONE_DAY, first + (day + 1) * _ONE_DAY):
                 held.append(event)

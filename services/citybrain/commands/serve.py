@@ -91,5 +91,5 @@ def migrate() -> None:
     log_as_json(settings.log_level)
     if settings.database_url is None:
         raise SettingsError("`citybrain migrate` needs CITYBRAIN_DATABASE_URL")
-    applied = run(bring_up(settings.database_url))
+    applied = run(bring_up(settings.database_url, settings.storage_chunk))
     click.echo(f"applied {', '.join(applied)}" if applied else "nothing to apply: the database is of this version")

@@ -118,9 +118,8 @@ async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int)
     if not old.height:
         return {}
     columns = [old[name].to_list() for name in ("source_no", "id", "at", "subject")]
-    return {
-        (row["source_no"], row["id"]): row["fingerprint"] for row in await connection.fetch(_SQL["find_old_events"], *columns)
-    }
+    rows = await connection.fetch(_SQL["find_old_events"], *columns, old["at"].min(), old["at"].max())
+    return {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
 
 
 async def add_events(connection: Connection, new: pl.DataFrame) -> None:
@@ -170,7 +169,10 @@ async def add_pairs(connection: Connection, rows: Sequence[Sequence[object]]) ->
 
 async def derive_pairs(connection: Connection, rows: Sequence[Sequence[object]]) -> list[tuple[int, int, datetime]]:
     """Make minutes anew: metric, subject, area, start, series, parent. The (series, parent, start) that changed."""
-    return [tuple(row) for row in await connection.fetch(_PAIRS["derive"], *_columns(rows))] if rows else []
+    if not rows:
+        return []
+    columns = _columns(rows)
+    return [tuple(row) for row in await connection.fetch(_PAIRS["derive"], *columns, min(columns[3]), max(columns[3]))]
 
 
 async def add_dirty(connection: Connection, rows: pl.DataFrame) -> None:

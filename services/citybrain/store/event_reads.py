@@ -73,9 +73,8 @@ class EventFilter:
 
 async def find_event(connection: Connection, source: str, identity: str, time: datetime | None) -> EventRow | None:
     """The stored event of an identity. With its time it is found after the identity was forgotten, too."""
-    row = await connection.fetchrow(_SQL["find_event"], source, identity)
-    if row is None and time is not None:
-        row = await connection.fetchrow(_SQL["find_event_at"], source, identity, time)
+    time = await connection.fetchval(_SQL["time_of"], source, identity) or time
+    row = None if time is None else await connection.fetchrow(_SQL["find_event"], source, identity, time)
     return None if row is None else EventRow(*row)
 
 

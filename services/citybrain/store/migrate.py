@@ -1,36 +1,48 @@
 """Bring a database to this version. Called by `citybrain migrate`, `citybrain up` and the tests' template.
 
-Migrations are numbered files, forward only, each applied once in one transaction. Several hosts may call at once: an
-advisory lock lets one work while the others wait.
+Migrations are numbered files, forward only, each applied once, all that are missing in one transaction. Several hosts may
+call at once: an advisory lock lets one work while the others wait, and nobody waits for a lock longer than a minute. Where
+TimescaleDB can be used the tables that grow become its hypertables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from datetime import timedelta
 from importlib import resources
 
 import asyncpg
 
 from citybrain.errors import CitybrainError
+from citybrain.store import timescale
 from citybrain.store.pool import connect, translated
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x63697479  # "city"
+WITHIN_S = 4 * 3600.0  # a change of large tables takes its time; only waiting for others is cut short
 
 
 class MigrationChanged(CitybrainError):
     """A migration that this database has applied differs from the file of this version."""
 
 
-async def migrate(dsn: str) -> list[str]:
-    """Apply what is missing; the names of the files applied now."""
-    with translated():
-        return await _migrate(dsn)
+class MigrationBlocked(CitybrainError):
+    """Somebody holds a lock that a migration needs; nothing was changed."""
 
 
-async def _migrate(dsn: str) -> list[str]:
-    connection = await connect(dsn, command_timeout_s=600)
+async def migrate(dsn: str, chunk: timedelta = timescale.CHUNK) -> list[str]:
+    """Apply what is missing; the names of the files applied now. `chunk`: how much time a chunk of TimescaleDB holds."""
+    try:
+        with translated():
+            return await _migrate(dsn, chunk)
+    except asyncpg.LockNotAvailableError as error:
+        what = f"another session held a lock for over a minute ({error}); nothing was changed"
+        raise MigrationBlocked(f"{what}: stop the roles, or end that session, and try again") from error
+
+
+async def _migrate(dsn: str, chunk: timedelta) -> list[str]:
+    connection = await connect(dsn, command_timeout_s=WITHIN_S)
     try:
         async with connection.transaction():
             await connection.execute("set local lock_timeout = '60s'")
@@ -40,7 +52,9 @@ async def _migrate(dsn: str) -> list[str]:
                 " (name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
             )
             done = {row["name"]: row["sha256"] for row in await connection.fetch("select name, sha256 from migration")}
-            return [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
+            applied = [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
+            await timescale.adopt(connection, chunk)
+            return applied
     finally:
         await connection.close()
 

@@ -1,18 +1,31 @@
-"""Monthly partitions of the tables that grow with time. Made before a batch's transaction, outside of it; listed for others.
+"""Partitions of the tables that grow with time. Made ahead of time, and before a batch's transaction; dropped by retention.
 
-A new partition is made beside the table and then attached, which lets readers and writers of the table go on.
+On plain PostgreSQL events and minutes are cut by months, hours and days by years, all in UTC. A new partition is made beside
+its table and then attached, which lets readers and writers of the table go on. TimescaleDB cuts its chunks itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
 _SQL = load("partitions")
-TABLES = ("event", "metric_window_1m")
+MONTHLY = ("event", "metric_window_1m")
+YEARLY = ("metric_window_1h", "metric_window_1d")
+MONTHS_AHEAD = 2
+_LONGEST_DAY = timedelta(days=2)  # a window of a minute may begin that much before it, counted generously
+
+
+class Stretch(NamedTuple):
+    """A partition or a chunk: its table's name, and the time from `start` to before `end`."""
+
+    name: str
+    start: datetime
+    end: datetime
 
 
 class Partitions:
@@ -20,38 +33,74 @@ class Partitions:
 
     def __init__(self) -> None:
         self._known: set[tuple[int, int]] = set()
+        self._native: bool | None = None
 
     async def ensure(self, connection: Connection, months: Iterable[tuple[int, int]]) -> None:
         """Partitions of every table for (year, month) pairs. Safe from several processes at once."""
-        for year, month in sorted(set(months) - self._known):
-            for table in TABLES:
-                await _make(connection, table, year, month)
+        missing = sorted(set(months) - self._known)
+        if not missing or not await self._cut_here(connection):
+            return
+        for year, month in missing:
+            begin, end = bounds_of_month(year, month)
+            for table in MONTHLY:
+                await _make(connection, table, f"{table}_{year:04d}_{month:02d}", begin, end)
+            for each in sorted({(begin - _LONGEST_DAY).year, year}):
+                for table in YEARLY:
+                    await _make(connection, table, f"{table}_{each:04d}", *_bounds_of_year(each))
             self._known.add((year, month))
+
+    async def ensure_ahead(self, connection: Connection, now: datetime) -> None:
+        """Those of this month and the next ones, before anything falls into them."""
+        months = [month_of(now)]
+        for _ in range(MONTHS_AHEAD):
+            months.append(month_of(bounds_of_month(*months[-1])[1]))
+        await self.ensure(connection, months)
 
     def forget(self) -> None:
         """Retention has dropped some: look again."""
         self._known.clear()
 
+    async def _cut_here(self, connection: Connection) -> bool:
+        """Whether the tables are cut by us."""
+        if self._native is None:
+            self._native = await connection.fetchval(_SQL["is_partitioned"])
+        return bool(self._native)
+
 
 def month_of(moment: datetime) -> tuple[int, int]:
-    """The partition that an instant belongs to."""
+    """The monthly partition that an instant belongs to."""
     utc = moment.astimezone(UTC)
     return utc.year, utc.month
 
 
-async def event_months(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """The months, (start, end), whose raw events are kept."""
-    starts: list[datetime] = [row["month"] for row in await connection.fetch(_SQL["event_months"])]
-    return [_bounds(start.year, start.month) for start in starts]
-
-
-def _bounds(year: int, month: int) -> tuple[datetime, datetime]:
+def bounds_of_month(year: int, month: int) -> tuple[datetime, datetime]:
+    """From its first instant to before the end."""
     return datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
-async def _make(connection: Connection, table: str, year: int, month: int) -> None:
-    name = f"{table}_{year:04d}_{month:02d}"
-    begin, end = _bounds(year, month)
+def _bounds_of_year(year: int) -> tuple[datetime, datetime]:
+    return datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+
+
+async def event_stretches(connection: Connection) -> list[Stretch]:
+    """Where raw events are kept, partition by partition, in the order of time."""
+    if not await connection.fetchval(_SQL["is_partitioned"]):
+        return [Stretch(*row) for row in await connection.fetch(_SQL["event_chunks"])]
+    starts: list[datetime] = [row["month"] for row in await connection.fetch(_SQL["event_months"])]
+    return [Stretch(f"event_{start:%Y_%m}", *bounds_of_month(start.year, start.month)) for start in starts]
+
+
+async def drop_events(connection: Connection, stretch: Stretch) -> None:
+    """Drop a partition of raw events with all that came before it; waits for readers at most five seconds."""
+    async with connection.transaction():
+        await connection.execute("set local lock_timeout = '5s'")
+        if await connection.fetchval(_SQL["is_partitioned"]):
+            await connection.execute(f"drop table {stretch.name}")
+        else:
+            await connection.execute(_SQL["drop_chunks"], stretch.end)
+
+
+async def _make(connection: Connection, table: str, name: str, begin: datetime, end: datetime) -> None:
     async with connection.transaction():
         await connection.execute("set local lock_timeout = '20s'")
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", name)

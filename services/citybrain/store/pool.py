@@ -25,6 +25,10 @@ else:
     Connection = asyncpg.Connection
 
 COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S = 60, 10
+_SESSION = {
+    "timezone": "UTC",
+    "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",  # late rows of a thousand series are one batch; no limit
+}
 _HOSTS = r"([\w.-]*|\[[0-9A-Fa-f:]+\])(:\d+)?(,([\w.-]*|\[[0-9A-Fa-f:]+\])(:\d+)?)*"
 _GONE = (
     OSError,
@@ -63,7 +67,7 @@ async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
             max_size=max_size,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
-            server_settings={"timezone": "UTC"},
+            server_settings=_SESSION,
         )
     try:
         yield pool

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
 _SQL = load("rollup")
 _TABLES = {"1m": "metric_window_1m", "1h": "metric_window_1h", "1d": "metric_window_1d"}
+_NEAR_S = 7 * 86_400
+_Row = TypeVar("_Row")
 _ORDERS = {"1m": "start, series", "1h": "series, start", "1d": "series, start"}
 
 
@@ -75,7 +78,11 @@ async def make_leaf_rows(
     Nobody has read stored rows that start at `unread_from` or later.
     """
     query = _SQL["leaf_rows"].format(table=_TABLES[step], finer=_TABLES[finer])
-    return len(await connection.fetch(query, *_columns(rows), unread_from))
+    changed = 0
+    for near in _near(rows, lambda row: row[1]):
+        columns = _columns(near)
+        changed += len(await connection.fetch(query, *columns, unread_from, min(columns[1]), max(columns[2])))
+    return changed
 
 
 async def make_area_rows(
@@ -83,8 +90,20 @@ async def make_area_rows(
 ) -> list[tuple[int, datetime]]:
     """Rows of areas of one level; the (series, start) that changed. `unread_from`: see `make_leaf_rows`, None for minutes."""
     query = _SQL["area_rows"].format(table=_TABLES[step], order=_ORDERS[step])
-    found = await connection.fetch(query, *_columns(rows), unread_from)
-    return [(row["series"], row["start"]) for row in found]
+    changed: list[tuple[int, datetime]] = []
+    for near in _near(rows, lambda row: row.start):
+        columns = _columns(near)
+        found = await connection.fetch(query, *columns, unread_from, min(columns[1]), max(columns[1]))
+        changed += [(row["series"], row["start"]) for row in found]
+    return changed
+
+
+def _near(rows: Sequence[_Row], start_of: Callable[[_Row], datetime]) -> Iterable[Sequence[_Row]]:
+    """Rows in groups that are near in time, so that a statement looks into few partitions, whatever else is late."""
+    groups: defaultdict[int, list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[int(start_of(row).timestamp()) // _NEAR_S].append(row)
+    return groups.values()
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from citybrain.store.partitions import event_months
+from citybrain.store.partitions import drop_events, event_stretches
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
@@ -23,18 +23,25 @@ async def forget_identities(connection: Connection, seen_before: datetime) -> in
 
 
 async def forget_events(connection: Connection, before: datetime) -> list[str]:
-    """Whole months of raw events that ended before a moment, with what belongs to them; the partitions dropped."""
+    """Raw events of whole partitions that ended before a moment, with what belongs to them; the partitions dropped."""
     dropped: list[str] = []
     end = None
-    for month, month_end in await event_months(connection):
-        if month_end <= before:
-            name = f"event_{month:%Y_%m}"
-            async with connection.transaction():
-                await connection.execute("set local lock_timeout = '5s'")
-                await connection.execute(f"drop table {name}")
-            dropped.append(name)
-            end = month_end
+    for one in await event_stretches(connection):
+        if one.end <= before:
+            await drop_events(connection, one)
+            dropped.append(one.name)
+            end = one.end
     if end is not None:
         for query in ("forget_personal", "forget_paired", "forget_conflicts"):
             await connection.execute(_SQL[query], end)
     return dropped
+
+
+async def forget_deliveries(connection: Connection, ended_before: datetime) -> int:
+    """Deliveries that ended before a moment, with their attempts; how many."""
+    total = 0
+    while True:
+        gone = int(await connection.fetchval(_SQL["forget_deliveries"], ended_before, _AT_ONCE))
+        total += gone
+        if gone < _AT_ONCE:
+            return total

@@ -75,10 +75,10 @@ class OpenPair(NamedTuple):
     micros: int
 
 
-async def event_months(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """The months, (start, end), whose raw events are kept, and stay so until the end of the transaction: call it first."""
+async def event_stretches(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """The stretches, (start, end), whose raw events are kept, and stay so until the end of the transaction: call it first."""
     await connection.execute(_SQL["keep_events"])
-    return await partitions.event_months(connection)
+    return [(one.start, one.end) for one in await partitions.event_stretches(connection)]
 
 
 async def events(connection: Connection, begin: datetime, end: datetime) -> AsyncIterator[StoredEvent]:

@@ -14,7 +14,7 @@ from citybrain.store.pool import Connection, Pool, translated
 from citybrain.store.queries import load
 
 _SQL = load("window_reads")
-_TABLES = {"1h": "metric_window_1h", "1d": "metric_window_1d"}
+_TABLES = {"1m": "metric_window_1m", "1h": "metric_window_1h", "1d": "metric_window_1d"}
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -116,10 +116,8 @@ async def stored(connection: Connection, step: str, scope: Scope, span: tuple[da
     """Stored windows that start in the span, the earliest first; those of several series (an asset seen in several areas)
     are added up."""
     series, rows_limit = list(scope.series), limit * len(scope.series)
-    if step == "1m":
-        rows = await connection.fetch(_SQL["stored_1m"], list(scope.parents), series, *span, rows_limit)
-    else:
-        rows = await connection.fetch(_SQL["stored_longer"].format(table=_TABLES[step]), series, *span, rows_limit)
+    query = _SQL["stored"].format(table=_TABLES[step])
+    rows = await connection.fetch(query, list(scope.parents), series, *span, rows_limit)
     windows = [_window(row) for row in rows]
     return windows if len(series) == 1 else _added_up(windows)[:limit]
 

@@ -72,7 +72,10 @@ select (extract(epoch from forgotten_before) * 1000000)::bigint from identity_ho
 -- Events of the same key (time, source, id) whose identities were forgotten.
 select e.source_no, e.id, encode(e.fingerprint, 'hex') as fingerprint
   from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as n (source_no, id, at, subject)
-  join event e on e.time = timestamptz 'epoch' + n.at * interval '1 microsecond' and e.subject is not distinct from n.subject and e.source_no = n.source_no and e.id = n.id
+  join event e on e.time = timestamptz 'epoch' + n.at * interval '1 microsecond' and e.subject is not distinct from n.subject
+   and e.source_no = n.source_no and e.id = n.id
+ where e.time >= timestamptz 'epoch' + $5::bigint * interval '1 microsecond'
+   and e.time <= timestamptz 'epoch' + $6::bigint * interval '1 microsecond'
 
 -- name: add_conflicts
 -- Other content under a known identity, once for each content; what comes back is new.

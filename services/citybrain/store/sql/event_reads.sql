@@ -1,13 +1,9 @@
--- name: find_event
--- The stored event of an identity; its time comes from the identity, so one partition is looked into.
-select e.time, s.name as source, e.id, e.type, e.subject, e.area, e.given_area, e.data, e.extensions, e.flags, e.accepted_at
-  from source s
-  join event_identity i on i.source_no = s.source_no and i.id = $2
-  join event e on e.time = i.time and e.source_no = i.source_no and e.id = i.id
- where s.name = $1
+-- name: time_of
+-- When an identity happened, unless it was forgotten.
+select i.time from source s join event_identity i on i.source_no = s.source_no and i.id = $2 where s.name = $1
 
--- name: find_event_at
--- The same for an identity that may have been forgotten, when its time is known.
+-- name: find_event
+-- The stored event of an identity at its time: one partition is looked into.
 select e.time, s.name as source, e.id, e.type, e.subject, e.area, e.given_area, e.data, e.extensions, e.flags, e.accepted_at
   from source s join event e on e.source_no = s.source_no and e.id = $2 and e.time = $3
  where s.name = $1

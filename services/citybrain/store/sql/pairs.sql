@@ -58,7 +58,7 @@ with todo as materialized (
 )
 insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, subjects)
 select f.series, f.start, f.parent, true, f.count, f.sum, f.min, f.max, f.latest, 1 from fresh f
- where f.count > 0 or exists (select from metric_window_1m o where o.series = f.series and o.start = f.start)
+ where f.count > 0 or exists (select from metric_window_1m o where o.series = f.series and o.start = f.start and o.start >= $7 and o.start <= $8)
  order by f.start, f.series
 on conflict (start, series) do update
    set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,

@@ -49,7 +49,7 @@ with todo as materialized (
   select w.series, t.start, t.parent, sum(w.count)::bigint as count, sum(w.sum) as sum, min(w.min) as min, max(w.max) as max,
          max(w.latest) as latest, sum(w.part) as part, sum(w.weight) as weight, max(w.subjects) as subjects,
          sum(w.revision)::integer as revision
-    from todo t join {finer} w on w.parent = t.parent and w.start >= t.start and w.start < t.ends
+    from todo t join {finer} w on w.parent = t.parent and w.start >= t.start and w.start < t.ends and w.start >= $5 and w.start < $6
    where w.leaf
    group by w.series, t.start, t.parent
 )
@@ -78,7 +78,7 @@ with todo as materialized (
               when t.mode = 4 then round(c.part / nullif(c.count, 0), 6)
               else round(c.sum / nullif(c.count, 0), 6) end as part,
          case when c.leaf and t.mode = 4 then round(c.weight / nullif(c.count, 0), 6) else c.weight end as weight
-    from todo t join {table} c on c.parent = t.series and c.start = t.start
+    from todo t join {table} c on c.parent = t.series and c.start = t.start and c.start >= $6 and c.start <= $7
 ), fresh as (
   select t.series, t.start, t.parent, coalesce(sum(c.count), 0)::bigint as count, coalesce(sum(c.sum), 0) as sum,
          min(c.min) as min, max(c.max) as max, max(c.latest) as latest,
@@ -92,7 +92,7 @@ select f.series, f.start, f.parent, false, f.count, f.sum, f.min, f.max, f.lates
        case when f.start >= $5::timestamptz then f.revision else 0 end
   from fresh f
  where f.count > 0 or (f.start >= $5 and f.revision > 0)
-    or exists (select from {table} o where o.series = f.series and o.start = f.start)
+    or exists (select from {table} o where o.series = f.series and o.start = f.start and o.start >= $6 and o.start <= $7)
  order by {order}
 on conflict ({order}) do update
    set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, latest = excluded.latest,

@@ -24,3 +24,13 @@ delete from paired_reading p
 -- name: forget_conflicts
 -- Conflicts of events older than a moment.
 delete from event_conflict where time < $1
+
+-- name: forget_deliveries
+-- Deliveries that ended before a moment, so many at a time, with their attempts.
+with gone as (
+  delete from delivery where delivery_id = any (array(
+    select delivery_id from delivery where ended_at < $1 order by ended_at limit $2)) returning delivery_id
+), tried as (
+  delete from attempt where delivery_id in (select delivery_id from gone) returning 1
+)
+select count(*) from gone

@@ -20,21 +20,13 @@ select area, series_no from series where metric = $1 and subject = $2
 -- Which of these assets have ever reported a metric.
 select distinct subject from series where metric = $1 and subject = any ($2::text[])
 
--- name: stored_1m
--- Minutes as they are stored. Sums go as text: numerics are slow to decode.
-select start, count, sum::text as sum, min, max, latest, trunc(part * 1000000)::text as part,
-       trunc(weight * 1000000)::text as weight, subjects, revision
-  from metric_window_1m
- where parent = any ($1::integer[]) and series = any ($2::integer[]) and start >= $3 and start < $4 and count > 0
- order by start limit $5
-
--- name: stored_longer
--- Hours or days as they are stored.
+-- name: stored
+-- Windows of one step as they are stored. Sums go as text: numerics are slow to decode.
 select start, count, sum::text as sum, min, max, latest, trunc(part * 1000000)::text as part,
        trunc(weight * 1000000)::text as weight, subjects, revision
   from {table}
- where series = any ($1::integer[]) and start >= $2 and start < $3 and count > 0
- order by start limit $4
+ where parent = any ($1::integer[]) and series = any ($2::integer[]) and start >= $3 and start < $4 and count > 0
+ order by start limit $5
 
 -- name: open_windows
 -- Hours or days that are not stored yet, from assets' hours before a moment and assets' minutes from then on. With a mode
