@@ -15,7 +15,7 @@ from postgres import TEMPLATE, TIMESCALE_URL, Databases, fresh_database, running
 def pytest_report_header() -> str:
     """What the tests that store something run on."""
     if TIMESCALE_URL is None:
-        return "store: PostgreSQL with its own partitions (CITYBRAIN_TEST_TIMESCALE_URL is not set: nothing runs on a TimescaleDB server)"
+        return "store: plain PostgreSQL. CITYBRAIN_TEST_TIMESCALE_URL is not set: nothing runs on a TimescaleDB server"
     return "store: TimescaleDB of CITYBRAIN_TEST_TIMESCALE_URL"
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -20,6 +21,7 @@ import asyncpg
 from citybrain.store.embedded_server import Server
 from citybrain.store.embedded_settings import settings
 from citybrain.store.migrate import migrate
+from citybrain.store.timescale import adopt
 
 TEMPLATE = "template_city"
 TIMESCALE_URL = os.environ.get("CITYBRAIN_TEST_TIMESCALE_URL")
@@ -66,6 +68,16 @@ async def fresh_database(databases: Databases) -> AsyncIterator[str]:
         yield databases.dsn(name)
     finally:
         await _execute(databases, f"drop database {name} with (force)")
+
+
+async def cut_by_days(dsn: str) -> None:
+    """With TimescaleDB, chunks of one day, so that a month's end is a chunk's too. PostgreSQL's partitions are months anyway."""
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        async with connection.transaction():
+            await adopt(connection, timedelta(days=1))
+    finally:
+        await connection.close(timeout=5)
 
 
 async def _prepare(server: Server) -> None:

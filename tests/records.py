@@ -58,7 +58,7 @@ def _feature(code: str, level: str, parent: str | None, west: float, east: float
 
 def reading(metric: str, value: float | Decimal, **more: Any) -> dict[str, Any]:
     """One reading of a record, from a value in the metric's unit."""
-    return {"metric": metric, "micros": int(Decimal(str(value)) * 1_000_000), **more}
+    return {"metric": metric, "micros": round(Decimal(str(value)) * 1_000_000), **more}
 
 
 def accepted(id: str, time: datetime, readings: list[dict[str, Any]], **more: Any) -> dict[str, Any]:  # noqa: A002

@@ -15,6 +15,7 @@ from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.bus.port import Batch, Record
 from citybrain.telemetry import Metrics
 from happenings import ZONES, happenings
+from postgres import Databases
 
 EXAMPLES = 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from citybrain.store import verify
 from citybrain.store.pool import Connection
 from citybrain.store.verify import Difference, Pair, Pairs, StoredEvent
 
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 MAX_EVENTS = 20_000  # at once, but for those of one minute
 _ONE_HOUR, _ONE_DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -61,6 +62,9 @@ async def _of_events(connection: Connection) -> AsyncIterator[Difference]:
             yield one
         for one in wrong_pairs(await pairs.before(micros_of(stretch.end)), anew.pairs):
             yield one
+    nothing = made_anew([], before).minutes
+    for one in await verify.wrong_minutes(connection, kept[-1][1], LATEST, nothing):
+        yield one
     for one in wrong_pairs(await pairs.before(None), []):
         yield one
 

