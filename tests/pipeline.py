@@ -60,7 +60,7 @@ class Pipeline:
             " where role = 'aggregate'"
         )
         assert row is not None
-        return tuple(int(value) for value in row)
+        return tuple(int(value or 0) for value in row)
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ from citybrain.settings import Settings
 from citybrain.store.dictionary import put_metrics
 from citybrain.store.embedded import embedded_postgres
 from citybrain.store.keys import KeyStore
-from citybrain.store.migrate import migrate
+from citybrain.store.migrate import migrate, require_this_version
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
 from citybrain.web.app import Described, WebParts, create_app
@@ -220,8 +220,10 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
     async with (
         open_pool(place.dsn) as pool,
         open_pool(place.dsn, max_size=READING_CONNECTIONS) as reading_pool,
-        open_bus(pool, settings, metrics) as bus,
+        AsyncExitStack() as rest,
     ):
+        await require_this_version(pool)
+        bus = await rest.enter_async_context(open_bus(pool, settings, metrics))
         keys = KeyStore(pool)
         if settings.admin_key is not None:
             await ensure_admin_key(keys, settings.admin_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from compose_spec import PyCompose
 from test_promtool import promtool
 
 from citybrain.__main__ import COMMANDS, cli
@@ -23,6 +25,27 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("citybrain")}
 DOCKERFILE = (ROOT / "deploy" / "image" / "Dockerfile").read_text("utf-8")
+
+
+def test_the_parser_of_the_compose_specification_takes_it() -> None:
+    read = PyCompose.from_json(json.dumps(COMPOSE))  # YAML merges are resolved by then
+    read.validate()
+    assert set(read.service_names()) == SERVICES.keys()
+
+
+def test_the_image_installs_what_the_lock_of_the_project_says() -> None:
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    named = re.findall(r"^\S+==\S+", (ROOT / "deploy/image/requirements.lock").read_text("utf-8"), re.MULTILINE)
+    assert len(named) > 20
+    assert set(named) < set(re.findall(r"^\S+==\S+", lock, re.MULTILINE))
+    assert not {"pytest", "mypy", "ruff"} & {name.partition("==")[0] for name in named}
+
+
+def test_grafana_is_told_of_prometheus() -> None:
+    path = ROOT / "deploy/grafana/provisioning/datasources/citybrain.yaml"
+    [source] = yaml.safe_load(path.read_text("utf-8"))["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in SERVICES["grafana"]["volumes"]
 
 
 def test_every_role_is_there_and_what_prepares_them_runs_before() -> None:
@@ -48,9 +71,9 @@ def test_commands_and_their_options_exist(name: str) -> None:
 def test_every_setting_is_known_and_secrets_come_from_the_environment() -> None:
     for one in OURS.values():
         assert one["environment"].keys() <= VARIABLES.keys()
-        for name in ("CITYBRAIN_ADMIN_KEY", "CITYBRAIN_DATABASE_URL"):
-            assert "${" in one["environment"][name]
-    assert f"{MIN_ADMIN_KEY} characters" in SERVICES["ingest"]["environment"]["CITYBRAIN_ADMIN_KEY"]
+        assert "${" in one["environment"]["CITYBRAIN_DATABASE_URL"]
+        assert [one["environment"]["CITYBRAIN_ADMIN_KEY_FILE"]] == [f"/run/secrets/{name}" for name in one["secrets"]]
+    assert f"{MIN_ADMIN_KEY} characters" in (ROOT / "docker-compose.yml").read_text("utf-8")
     assert COMPOSE["secrets"] == {"citybrain_key": {"environment": "CITYBRAIN_ADMIN_KEY"}}
     assert not re.search(
         r"(?i)(password|secret|key): *['\"]?[a-z0-9]{6,}['\"]?$", (ROOT / "docker-compose.yml").read_text("utf-8"), re.MULTILINE

@@ -122,6 +122,30 @@ async def test_who_waits_for_a_lock_gives_up_and_changes_nothing(empty: str, mon
     await reader.close()
 
 
+async def test_who_meets_a_database_of_another_version_says_what_to_do(empty: str, database: str) -> None:
+    for command in (["api", "--port", "0"], ["keys", "list"]):
+        said = await _refused(command, empty)
+        assert said.startswith("the database is not of this version, it lacks 0001_core.sql, "), said
+        assert "run `citybrain migrate`" in said
+    connection = await asyncpg.connect(database, timeout=10)
+    await connection.execute("insert into migration (name, sha256) values ('9999_later.sql', '')")
+    await connection.close()
+    assert "of a later version, it has 9999_later.sql" in await _refused(["aggregate", "--until-end"], database)
+
+
+async def _refused(command: list[str], dsn: str) -> str:
+    """The last line of what a command says that fails."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "citybrain", *command, env={"CITYBRAIN_DATABASE_URL": dsn}, stdout=pipe, stderr=pipe
+    )
+    out, complaint = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode not in {0, None}
+    assert out == b""
+    [line] = complaint.decode().strip().splitlines()
+    return line.removeprefix("citybrain: ").removeprefix("error: ")
+
+
 async def test_a_file_that_was_changed_after_it_was_applied_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = module._files()
     monkeypatch.setattr(module, "_files", lambda: [(files[0][0], files[0][1] + "\n-- more"), *files[1:]])

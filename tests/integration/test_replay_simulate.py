@@ -34,7 +34,7 @@ async def test_a_city_of_now_is_posted_as_time_passes(tmp_path: Path) -> None:
         options = SimulateOptions(2, 50.0, 0.05, to=city.url, key=KEY, truth=tmp_path / "truth.ndjson")
         await simulate(options, console=Console(file=io.StringIO()))
         lasted_s = (datetime.now(UTC) - begun).total_seconds()
-    assert lasted_s > 2.5
+    assert lasted_s > 2
     assert len(city.kept) > 100
     assert all((datetime.fromisoformat(one["time"]) - begun).total_seconds() < lasted_s for one in city.kept)
 

@@ -147,7 +147,7 @@ async def test_a_device_ninety_days_late_rewrites_only_its_own_buckets(database:
             for start in starts
         }
         assert changed == own
-        assert len(changed) == 2 * (len(_above(before, "parking.occupied")) + 1) * (3 + 2 + 1)
+        assert len(changed) == 2 * (5 + 1) * (3 + 2 + 1) == 72  # metrics, levels and the asset, minutes and hours and the day
         assert after[TABLES[0], "parking.occupied", _grid(before), "lot-2", minutes_later(7)][4] == 2  # both readings
         if packed:
             series = {key[3]: row[0] for key, row in after.items() if key[0] == TABLES[0] and key[1] == "parking.occupied"}

