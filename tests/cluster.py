@@ -79,17 +79,18 @@ class Cluster:
 
     def start(self, role: str, **values: str) -> Role:
         """One more process of a role, ready."""
-        made = self._role(role, values)
+        made = self.add(role, **values)
         made.start()
         return made
 
     def start_without_waiting(self, role: str, **values: str) -> Role:
         """One more process of a role."""
-        made = self._role(role, values)
+        made = self.add(role, **values)
         made.launch()
         return made
 
-    def _role(self, role: str, values: dict[str, str]) -> Role:
+    def add(self, role: str, **values: str) -> Role:
+        """One more process of a role, not started."""
         made = Role(self.root / f"{role}-{len(self.roles)}", role, self.key, **self.values, **values)
         self.roles.append(made)
         return made

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from places import write_profile
 
+import city as cities
 from city import City
+
+if os.environ.get("CITYBRAIN_TEST_CITY") == "cluster":  # set by test_the_same_on_a_cluster.py
+    from cluster_city import ClusterCity
+
+    City = cities.City = ClusterCity  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")
