@@ -91,7 +91,7 @@ class Cluster:
 
     def add(self, role: str, **values: str) -> Role:
         """One more process of a role, not started."""
-        made = Role(self.root / f"{role}-{len(self.roles)}", role, self.key, **self.values, **values)
+        made = Role(self.root / f"{role}-{len(self.roles)}", role, self.key, **self.values | values)
         self.roles.append(made)
         return made
 
@@ -126,11 +126,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster(root: Path, bus: str = "postgres", **values: str) -> Iterator[Cluster]:
-    """A migrated cluster with the shipped city, without roles."""
+def cluster(root: Path, bus: str = "postgres", profile: Path | None = None, **values: str) -> Iterator[Cluster]:
+    """A migrated cluster with a profile, else the shipped city, without roles."""
     made = Cluster(root, bus, **values)
     try:
-        made.begin()
+        made.begin(profile)
         yield made
     finally:
         made.end()

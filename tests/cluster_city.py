@@ -1,7 +1,7 @@
 """A cluster that is used like an embedded city, so that the same end-to-end files run on both: tests/e2e/conftest.py.
 
-Every role a process of its own, aggregate twice, over Apache Kafka and PostgreSQL. One address is asked, as behind a gateway: posts
-of events go to ingest, everything else to api.
+Every role a process of its own, aggregate twice, over Apache Kafka and PostgreSQL. One address is asked, as behind a gateway:
+posts of events go to ingest, everything else to api.
 """
 
 from __future__ import annotations

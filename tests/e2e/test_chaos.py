@@ -18,7 +18,7 @@ import pytest
 
 from city import City
 from cluster import Cluster, Role, cluster, wait_for
-from kafka_server import KafkaServer, can_start, leave_out
+from kafka_server import KafkaServer
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 EVENTS, POST, SECONDS = 200_000, 250, 180
@@ -29,18 +29,6 @@ LOTS, METERS = 300, 100
 DROP = """
 select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'
 """
-
-
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[KafkaServer]:
-    """One of our own: it is killed."""
-    if not can_start():
-        leave_out("no Apache Kafka can be started here (Java with Maven, or Docker): the chaos test is left out")
-    (tmp_path / "kafka").mkdir()
-    server = KafkaServer(tmp_path / "kafka")
-    server.start()
-    yield server
-    server.kill()
 
 
 def events(seed: int) -> list[dict[str, Any]]:

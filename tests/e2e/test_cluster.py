@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,11 @@ from places import write_profile
 from test_from_post_to_page import WHSEC, occupancy, write_rules
 
 from cluster import Cluster
-from kafka_server import KafkaServer, can_start, leave_out
+from kafka_server import KafkaServer
 from receivers import Receiver, receiver
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 SCALED = ("aggregate", "alert", "deliver")
-
-
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[KafkaServer]:
-    if not can_start():
-        leave_out("no Apache Kafka can be started here (Java with Maven, or Docker): the cluster's test is left out")
-    (tmp_path / "kafka").mkdir()
-    server = KafkaServer(tmp_path / "kafka")
-    server.start()
-    yield server
-    server.kill()
 
 
 def paged(team: Receiver) -> dict[str, set[str]]:
