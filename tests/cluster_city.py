@@ -13,6 +13,7 @@ from typing import Any
 
 from city import COMMAND, READY_S, Answer, City, Ran, eventually, run
 from cluster import Cluster, Role
+from gateway import Gateway
 from kafka_server import KafkaServer, can_start, leave_out
 
 ROLES = ("ingest", "aggregate", "aggregate", "alert", "deliver", "api")
@@ -26,6 +27,7 @@ class ClusterCity(City):
         self._kafka: KafkaServer | None = None
         self._cluster: Cluster | None = None
         self._roles: list[Role] = []
+        self._gateway: Gateway | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -51,7 +53,7 @@ class ClusterCity(City):
         self._cluster.key = self.key
         self._cluster.begin(self.profile)
         self._roles = [self._cluster.add(role) for role in ROLES]
-        self.port = self._roles[0].port
+        self._gateway = Gateway(self.port, self._roles[0].url, self._roles[-1].url).start()
 
     def stop(self) -> tuple[int, float]:
         begun = time.monotonic()
@@ -65,6 +67,8 @@ class ClusterCity(City):
             self._cluster.restart_database()
 
     def remove(self) -> None:
+        if self._gateway is not None:
+            self._gateway.stop()
         if self._cluster is not None:
             self._cluster.end()
         if self._kafka is not None:

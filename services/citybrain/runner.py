@@ -52,7 +52,7 @@ from citybrain.store.dictionary import put_metrics
 from citybrain.store.embedded import embedded_postgres
 from citybrain.store.keys import KeyStore
 from citybrain.store.migrate import migrate, require_this_version
-from citybrain.store.pool import Pool, open_pool
+from citybrain.store.pool import HUNG_AFTER_S, Pool, open_pool
 from citybrain.telemetry import Metrics
 from citybrain.web.app import Described, WebParts, create_app
 from citybrain.web.front import Front
@@ -218,7 +218,7 @@ async def open_bus(pool: Pool, settings: Settings, metrics: Metrics) -> AsyncIte
 async def _process(place: _Place, settings: Settings, city: CurrentCity | None) -> AsyncIterator[Process]:
     metrics = Metrics()
     async with (
-        open_pool(place.dsn) as pool,
+        open_pool(place.dsn, hung_after_s=HUNG_AFTER_S) as pool,
         open_pool(place.dsn, max_size=READING_CONNECTIONS) as reading_pool,
         AsyncExitStack() as rest,
     ):

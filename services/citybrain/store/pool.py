@@ -25,6 +25,7 @@ else:
     Connection = asyncpg.Connection
 
 COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S = 60, 10
+HUNG_AFTER_S = 15  # between two statements of a transaction: its locks go to who took over
 _SESSION = {
     "timezone": "UTC",
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",  # late rows of a thousand series are one batch; no limit
@@ -38,6 +39,7 @@ _GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
@@ -58,8 +60,12 @@ def translated() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
-    """A pool that is closed at the end; the first connection is tried at once. Raises DatabaseUnavailable."""
+async def open_pool(dsn: str, *, max_size: int = 12, hung_after_s: int | None = None) -> AsyncIterator[Pool]:
+    """A pool that is closed at the end; the first connection is tried at once. Raises DatabaseUnavailable.
+
+    With `hung_after_s` the database drops a transaction whose process hangs between two statements; else as it is set there.
+    """
+    hung = {} if hung_after_s is None else {"idle_in_transaction_session_timeout": f"{hung_after_s}s"}
     with _reaching(dsn):
         pool = await asyncpg.create_pool(
             dsn,
@@ -67,7 +73,7 @@ async def open_pool(dsn: str, *, max_size: int = 12) -> AsyncIterator[Pool]:
             max_size=max_size,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
-            server_settings=_SESSION,
+            server_settings=_SESSION | hung,
         )
     try:
         yield pool
