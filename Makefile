@@ -56,11 +56,11 @@ wheel: $(STAMP)
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-# Regenerate the lock after changing pyproject.toml; needs uv.
+# Regenerate the lock after changing pyproject.toml; needs uv. Extras stay in it: pip does not hold `coverage[toml]` to a pin of `coverage`.
 requirements.lock: ;
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate -c requirements.lock pyproject.toml -o deploy/image/requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header --no-annotate -c requirements.lock pyproject.toml -o deploy/image/requirements.lock
 
 clean:
 	rm -rf $(VENV) dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
