@@ -36,8 +36,8 @@ def test_the_parser_of_the_compose_specification_takes_it() -> None:
 def test_the_image_installs_what_the_lock_of_the_project_says() -> None:
     lock = (ROOT / "requirements.lock").read_text("utf-8")
     named = re.findall(r"^[a-z][^=\n]*==\S+", (ROOT / "deploy/image/requirements.lock").read_text("utf-8"), re.MULTILINE)
+    assert len(named) > 20
     assert set(named) < set(re.findall(r"^[a-z][^=\n]*==\S+", lock, re.MULTILINE))
-    assert set(named) < set(re.findall(r"^\S+==\S+", lock, re.MULTILINE))
     assert not {"pytest", "mypy", "ruff"} & {name.partition("==")[0] for name in named}
 
 
