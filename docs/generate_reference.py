@@ -98,7 +98,7 @@ TABLES = {
     "bus_partition": "The next offset of each partition: an append takes its offsets here and holds the row to its commit.",
     "bus_position": "How far a role has read, its watermark, and the five figures of `/v1/status`.",
     "bus_segment": "The records of the bus, many in a row, compressed.",
-    "change": "Which minutes a batch or a pass changed, for alert to look at; deleted once it has.",
+    "change": "Which minutes a batch or a pass changed, for alert to look at; deleted two minutes later.",
     "change_position": "How far alert has read `change`.",
     "command": "What people asked of alerts: acknowledge, comment, close.",
     "dead_letter": "Records that could not be decoded, byte for byte, with the reason and the offset.",
@@ -132,6 +132,8 @@ TABLES = {
     "series": "A number for each metric of an area, an asset or a source.",
     "silence": "Silences: what they match, from when to when, by whom and why.",
     "source": "A number for each source.",
+    "stream": "Entries of alerts' logs, numbered in the order in which they can be seen; kept for a day.",
+    "stream_waiting": "Those that have no number yet.",
 }
 
 

@@ -95,9 +95,17 @@ async def reading(dsn: str, city: City, now: datetime | None = None) -> AsyncIte
     async with pipeline(dsn, city) as behind:
         await put_metrics(behind.pool, metric_rows())
         store = KeyStore(behind.pool)
+        await behind.pool.execute("delete from api_key where name like 'test %'")  # of one that was opened before
         keys = {role: (await create_key(store, KeyWish(f"test {role}", role), datetime.now(UTC))).key for role in Role}
         parts = ApiParts(
-            behind.pool, behind.bus, lambda: city, Access(store), "0.0.0", "embedded", lambda: now or datetime.now(UTC)
+            behind.pool,
+            behind.bus,
+            lambda: city,
+            Access(store),
+            "0.0.0",
+            "embedded",
+            lambda: now or datetime.now(UTC),
+            metrics=behind.worker.metrics,
         )
         app = create_app(WebParts("0.0.0", behind.worker.metrics, lambda: None, parts.reader, [create_api(parts)]))
         async with _served(app) as address, aiohttp.ClientSession() as session:

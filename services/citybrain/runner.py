@@ -35,6 +35,7 @@ from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.upkeep import Keep, Upkeep
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
+from citybrain.alert.publish import Publisher
 from citybrain.alert.worker import AlertWorker
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
@@ -270,7 +271,7 @@ def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wak
     pool, city, metrics, clock = process.pool, process.city, process.metrics, process.clock
     worker = AlertWorker(pool, rules, city, metrics, clock, owner, wakes.notify.set, wakes.alert)
     flusher = Flusher(pool, rules, city, metrics, clock, process.public_url, wakes.deliver.set, owner, wakes.notify)
-    return [worker.run(), flusher.run(), rules.follow(pool)]
+    return [worker.run(), flusher.run(), Publisher(pool, metrics, clock).run(), rules.follow(pool)]
 
 
 def _deliver_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
@@ -298,6 +299,8 @@ def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
                     process.clock,
                     process.policy,
                     process.public_url,
+                    process.readiness.is_draining,
+                    process.metrics,
                 )
             )
         )

@@ -29,6 +29,7 @@ class Metrics:
         self._alert()
         self._notify()
         self._deliver()
+        self._stream()
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -110,6 +111,11 @@ class Metrics:
             "citybrain_deliver_breakers_opened", "Times that a failing endpoint was left alone for a while."
         )
         self.deliver_errors = self._counter("citybrain_deliver_errors", "Steps that failed and are tried again.", ("kind",))
+
+    def _stream(self) -> None:
+        self.stream_listeners = self._gauge("citybrain_stream_listeners", "Listeners to `/v1/stream` now.")
+        self.stream_messages = self._counter("citybrain_stream_messages", "Messages sent to listeners, by event.", ("event",))
+        self.stream_dropped = self._counter("citybrain_stream_dropped", "Listeners that were dropped, by reason.", ("reason",))
 
 
 class JsonLines(logging.Formatter):

@@ -21,6 +21,8 @@ AREA = FULL | {
     "window": "2m",
     "for": "1m",
 }
+WAITING = """select count(*) from change c left join change_position p using (role, partition)
+             where c.batch > coalesce(p.batch, -1)"""
 RULES = (HELD, FULL | {"rule": "early_full"}, AREA, SILENT)
 
 
@@ -148,7 +150,7 @@ async def test_a_hundred_triggers_and_two_workers_make_one_alert(database: str) 
                     await city.city.drain()
             await city.city.drain()
             async with asyncio.timeout(15):
-                while await city.pool.fetchval("select count(*) from change") or not await city.alerts():
+                while await city.pool.fetchval(WAITING) or not await city.alerts():
                     await asyncio.sleep(0.05)
         finally:
             for task in tasks:

@@ -13,6 +13,7 @@ from citybrain.bus.port import Bus
 from citybrain.city import City
 from citybrain.endpoints.addresses import Policy
 from citybrain.store.pool import Pool
+from citybrain.telemetry import Metrics
 
 
 def _now() -> datetime:
@@ -22,7 +23,8 @@ def _now() -> datetime:
 @dataclass(frozen=True, slots=True)
 class ApiParts:
     """`city` gives the profile of now, `mode` is embedded or cluster, `clock` the time of now in UTC, `policy` says where
-    webhooks may go, `public_url` where people reach this city: links begin with it."""
+    webhooks may go, `public_url` where people reach this city: links begin with it,
+    `draining` whether the process is about to stop."""
 
     pool: Pool
     bus: Bus
@@ -33,6 +35,8 @@ class ApiParts:
     clock: Callable[[], datetime] = _now
     policy: Policy = field(default_factory=Policy)
     public_url: str = ""
+    draining: Callable[[], bool] = lambda: False
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def reader(self, request: Request) -> Principal:
         """Who asks, when it may read. Raises Unauthenticated, Forbidden."""

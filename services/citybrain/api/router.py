@@ -14,6 +14,7 @@ from citybrain.api.parts import ApiParts
 from citybrain.api.series_route import add_series
 from citybrain.api.silences import add_silences
 from citybrain.api.status import add_status
+from citybrain.api.stream import add_stream
 
 
 def create_api(parts: ApiParts) -> APIRouter:
@@ -29,4 +30,5 @@ def create_api(parts: ApiParts) -> APIRouter:
     add_silences(router, parts)
     add_endpoints(router, parts)
     add_deliveries(router, parts)
+    add_stream(router, parts)
     return router

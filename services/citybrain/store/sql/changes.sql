@@ -42,14 +42,10 @@ select n.role, n.partition, n.batch, n.series, n.minutes, n.late_subject, n.late
  order by n.role, n.partition, n.batch
 
 -- name: taken
--- Keep the new positions; what lies behind them is not read again.
-with position as (
-  insert into change_position as p (role, partition, batch)
-  select * from unnest($1::text[], $2::smallint[], $3::bigint[])
-  on conflict (role, partition) do update set batch = greatest(p.batch, excluded.batch)
-  returning role, partition, batch
-)
-delete from change c using position p where c.role = p.role and c.partition = p.partition and c.batch <= p.batch
+-- Keep the new positions; what lies behind them is not read again here (the stream forgets it a little later).
+insert into change_position as p (role, partition, batch)
+select * from unnest($1::text[], $2::smallint[], $3::bigint[])
+on conflict (role, partition) do update set batch = greatest(p.batch, excluded.batch)
 
 -- name: lag
 -- Batches and commands that alert could work on now, and the moments of its last final tick and of the last complete minute.
