@@ -37,6 +37,7 @@ from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
 from citybrain.alert.publish import Publisher
 from citybrain.alert.worker import AlertWorker
+from citybrain.api.examples import EXAMPLES
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.kafka import open_kafka_bus
@@ -308,7 +309,9 @@ def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
     async def reading(request: Request) -> Principal:
         return (await process.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)
 
-    return WebParts(VERSION, process.metrics, process.readiness.why_not, reading, routers, described)
+    return WebParts(
+        VERSION, process.metrics, process.readiness.why_not, reading, routers, described, EXAMPLES if "api" in roles else {}
+    )
 
 
 def _front(process: Process, roles: tuple[str, ...]) -> Front:

@@ -19,7 +19,7 @@ from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.store import alert_reads, window_reads
 from citybrain.store.alert_reads import AlertFilter, Asked, Opened
 from citybrain.store.pool import translated
-from citybrain.web import Problem
+from citybrain.web import Problem, answers
 from citybrain_schemas.alerts import Alert, AlertState, AlertWithLog, Links, Severity
 
 Act = Literal["acknowledge", "unacknowledge", "comment", "close"]
@@ -51,7 +51,7 @@ class AskedFor(BaseModel):
 def add_alerts(router: APIRouter, parts: ApiParts) -> None:
     """The routes."""
 
-    @router.get("/v1/alerts", summary="Alerts, those that opened last first", responses={200: {"model": Page}})
+    @router.get("/v1/alerts", summary="Alerts, those that opened last first", responses=answers(404, done={200: Page}))
     async def alerts(  # noqa: PLR0913, PLR0917 - the filters of the contract
         state: Annotated[AlertState | None, Query(description="without it all but pending")] = None,
         severity: Severity | None = None,
@@ -70,7 +70,11 @@ def add_alerts(router: APIRouter, parts: ApiParts) -> None:
         following = write_cursor(rows[limit - 1][0]) if len(rows) > limit else None
         return page_reply([_form(alert, parts) for _, alert in rows[:limit]], following)
 
-    @router.get("/v1/alerts/{id}", summary="An alert with its log and evidence", responses={200: {"model": AlertWithLog}})
+    @router.get(
+        "/v1/alerts/{id}",
+        summary="An alert with its log and evidence",
+        responses=answers(304, 404, done={200: AlertWithLog}),
+    )
     async def alert(request: Request, id: Text) -> Response:  # noqa: A002 - the contract's name
         alert_id = identity("alert", id)
         async with window_reads.snapshot(parts.pool) as connection:
@@ -87,7 +91,7 @@ def add_alerts(router: APIRouter, parts: ApiParts) -> None:
 def _add_act(router: APIRouter, parts: ApiParts, act: Act) -> None:
     @router.post(
         f"/v1/alerts/{{id}}/{act}", summary=_SUMMARIES[act], name=f"{act}_alert", status_code=202,
-        responses={202: {"model": AskedFor}}, dependencies=[Depends(parts.operator)],
+        responses=answers(400, 404, done={202: AskedFor}), dependencies=[Depends(parts.operator)],
     )  # fmt: skip
     async def handle(request: Request, id: Text, asked: Handle | None = None) -> Response:  # noqa: A002 - the contract's name
         principal, now = await parts.operator(request), parts.clock()

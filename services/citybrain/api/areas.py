@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from citybrain.api.params import Cursor, Instant, Limit, Text, known_area, read_cursor, write_cursor
 from citybrain.api.parts import ApiParts
-from citybrain.api.replies import GEOJSON, Page, page_reply, tagged_reply
+from citybrain.api.replies import GEOJSON, FeatureCollection, GeoJson, Page, page_reply, tagged_reply
 from citybrain.city import Area, Areas, Level
+from citybrain.web import answers
 from citybrain_schemas.instants import format_time
 
 
@@ -30,7 +31,12 @@ def add_areas(router: APIRouter, parts: ApiParts) -> None:
         following = write_cursor(_position(page[-1])) if len(found) > first + limit else None
         return page_reply([version_form(one) for one in page], following)
 
-    @router.get("/v1/areas.geojson", summary="Geometry of the areas of a level, or of all")
+    @router.get(
+        "/v1/areas.geojson",
+        summary="Geometry of the areas of a level, or of all",
+        response_class=GeoJson,
+        responses=answers(done={200: FeatureCollection}),
+    )
     async def geojson(
         level: Level | None = None,
         at: Annotated[Instant | None, Query(description="as they were then; now without it")] = None,
@@ -38,7 +44,7 @@ def add_areas(router: APIRouter, parts: ApiParts) -> None:
         whole = await asyncio.to_thread(parts.city().areas.geojson, level, at or parts.clock())
         return Response(await asyncio.to_thread(msgspec.json.encode, whole), media_type=GEOJSON)
 
-    @router.get("/v1/areas/{code}", summary="One area", responses={304: {"description": "Not modified"}})
+    @router.get("/v1/areas/{code}", summary="One area", responses=answers(304, 404))
     async def area(request: Request, code: Text) -> Response:
         areas_now = parts.city().areas
         return tagged_reply(request, area_form(areas_now, known_area(areas_now, code), parts.clock()))

@@ -33,7 +33,7 @@ from citybrain.city import City, Roster, RosterLine
 from citybrain.store import asset_reads, window_reads
 from citybrain.store.pool import Connection
 from citybrain.store.window_reads import EARLIEST
-from citybrain.web import Problem
+from citybrain.web import Problem, answers
 from citybrain_schemas.instants import format_time
 
 CHUNK = 2_000
@@ -43,7 +43,7 @@ Key = tuple[str, str]
 def add_assets(router: APIRouter, parts: ApiParts) -> None:
     """The routes."""
 
-    @router.get("/v1/assets", summary="The latest state of every asset", responses={200: {"model": Page}})
+    @router.get("/v1/assets", summary="The latest state of every asset", responses=answers(404, done={200: Page}))
     async def assets(
         area: Annotated[Text | None, Query(description="this area and what lies below now")] = None,
         type: Annotated[Text | None, Query(description="type of event")] = None,  # noqa: A002 - the contract's name
@@ -61,7 +61,7 @@ def add_assets(router: APIRouter, parts: ApiParts) -> None:
         items = found[:limit]
         return page_reply(items, write_cursor((items[-1]["subject"], items[-1]["type"])) if more else None)
 
-    @router.get("/v1/assets/{subject:path}/holes", summary="When an asset was silent", responses={200: {"model": Page}})
+    @router.get("/v1/assets/{subject:path}/holes", summary="When an asset was silent", responses=answers(404, done={200: Page}))
     async def asset_holes(
         subject: Text, begin: From = None, end: To = None, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:

@@ -8,18 +8,19 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
 from citybrain.api.params import Cursor, From, Limit, Moment, Text, To, read_cursor, unknown, write_cursor
 from citybrain.api.parts import ApiParts
-from citybrain.api.replies import Page, json_reply, page_reply
+from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.endpoints import manage
 from citybrain.store import deliveries as store
 from citybrain.store.deliveries import AttemptRow, DeliveryFilter, DeliveryRow
 from citybrain.store.pool import translated
+from citybrain.web import answers
 from citybrain_schemas.instants import format_time
 
 State = Literal["waiting", "delivered", "gave_up", "cancelled"]
@@ -86,19 +87,23 @@ def add_deliveries(router: APIRouter, parts: ApiParts) -> None:
         following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].delivery_id)) if len(rows) > limit else None
         return page_reply([delivery_form(row, attempts.get(row.delivery_id, [])) for row in rows[:limit]], following)
 
-    @router.get("/v1/deliveries/{id}", summary="A delivery with its body", responses={200: {"model": DeliveryWithBody}})
-    async def delivery(id: UUID) -> Response:  # noqa: A002 - the contract's name
+    @router.get(
+        "/v1/deliveries/{id}",
+        summary="A delivery with its body",
+        responses=answers(304, 404, done={200: DeliveryWithBody}),
+    )
+    async def delivery(request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
         with translated():
             async with parts.pool.acquire() as connection:
                 found = await store.one(connection, id)
                 attempts = await store.attempts(connection, [id])
         if found is None:
             raise unknown("delivery", id)
-        return json_reply(delivery_form(found[0], attempts.get(id, [])) | {"body": msgspec.Raw(found[1])})
+        return tagged_reply(request, delivery_form(found[0], attempts.get(id, [])) | {"body": msgspec.Raw(found[1])})
 
     @router.post(
         "/v1/deliveries/{id}/resend", summary="Send it again at once, under the same webhook-id", status_code=202,
-        dependencies=[Depends(parts.operator)],
+        responses=answers(404, 409), dependencies=[Depends(parts.operator)],
     )  # fmt: skip
     async def resend(id: UUID) -> Response:  # noqa: A002 - the contract's name
         with translated(), as_problems():

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
 from citybrain.api.params import Cursor, Limit, Text, read_cursor, write_cursor
 from citybrain.api.parts import ApiParts
-from citybrain.api.replies import Page, json_reply, page_reply
+from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.endpoints import manage
 from citybrain.endpoints.manage import Changes, Format, Language, Wish
 from citybrain.store import endpoints as store
 from citybrain.store.endpoints import EndpointRow
 from citybrain.store.pool import translated
+from citybrain.web import answers
 from citybrain_schemas.instants import format_time
 
 UrlText = Annotated[str, Field(max_length=2048, description="a public https address, unless networks were allowed")]
@@ -104,11 +105,11 @@ def add_endpoints(router: APIRouter, parts: ApiParts) -> None:
         following = write_cursor((rows[limit - 1].name,)) if len(rows) > limit else None
         return page_reply([endpoint_form(row) for row in rows[:limit]], following)
 
-    @router.get("/v1/endpoints/{id}", summary="A receiver", responses={200: {"model": Endpoint}}, dependencies=admin)
-    async def endpoint(id: Text) -> Response:  # noqa: A002 - the contract's name
+    @router.get("/v1/endpoints/{id}", summary="A receiver", responses=answers(304, 404, done={200: Endpoint}), dependencies=admin)
+    async def endpoint(request: Request, id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated(), as_problems():
             async with parts.pool.acquire() as connection:
-                return json_reply(endpoint_form(await manage.found(connection, id)))
+                return tagged_reply(request, endpoint_form(await manage.found(connection, id)))
 
     _add_changes(router, parts)
 
@@ -117,7 +118,11 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
     admin = [Depends(parts.admin)]
 
     @router.post(
-        "/v1/endpoints", summary="Add a receiver", status_code=201, responses={201: {"model": MadeEndpoint}}, dependencies=admin
+        "/v1/endpoints",
+        summary="Add a receiver",
+        status_code=201,
+        responses=answers(400, 409, done={201: MadeEndpoint}),
+        dependencies=admin,
     )
     async def create(asked: NewEndpoint) -> Response:
         wish = Wish(asked.name, asked.url, asked.format, asked.default, asked.language, asked.secret)
@@ -126,7 +131,12 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
                 row, secret = await manage.create(connection, wish, "api", parts.policy)
         return json_reply(endpoint_form(row) | {"secret": secret}, status=201)
 
-    @router.patch("/v1/endpoints/{id}", summary="Change a receiver", responses={200: {"model": Endpoint}}, dependencies=admin)
+    @router.patch(
+        "/v1/endpoints/{id}",
+        summary="Change a receiver",
+        responses=answers(400, 404, 409, done={200: Endpoint}),
+        dependencies=admin,
+    )
     async def change(id: Text, asked: EndpointChanges) -> Response:  # noqa: A002 - the contract's name
         fields = asked.model_dump(exclude_none=True)
         secret = fields.pop("secret", None)
@@ -137,7 +147,9 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
                 row = await manage.change(connection, id, Changes(fields, secret), parts.policy, parts.clock())
         return json_reply(endpoint_form(row))
 
-    @router.delete("/v1/endpoints/{id}", summary="Remove a receiver", status_code=204, dependencies=admin)
+    @router.delete(
+        "/v1/endpoints/{id}", summary="Remove a receiver", status_code=204, responses=answers(404, 409), dependencies=admin
+    )
     async def remove(id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated(), as_problems():
             async with parts.pool.acquire() as connection:
@@ -146,7 +158,7 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
 
     @router.post(
         "/v1/endpoints/{id}/test", summary="Send it a webhook of type endpoint.test", status_code=202,
-        responses={202: {"model": Sending}}, dependencies=admin,
+        responses=answers(404, 409, done={202: Sending}), dependencies=admin,
     )  # fmt: skip
     async def test(id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated(), as_problems():

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class FeatureCollection(BaseModel):
+    """GeoJSON (RFC 7946)."""
+
+    type: Literal["FeatureCollection"]
+    features: list[dict[str, object]]
+
+
+class GeoJson(JSONResponse):
+    """Says to OpenAPI what kind of answer it is."""
+
+    media_type = GEOJSON
 
 
 class Page(BaseModel):

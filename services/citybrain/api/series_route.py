@@ -13,16 +13,16 @@ from citybrain.api.params import Cursor, Instant, Moment, Text, known_area, read
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import JSON
 from citybrain.api.series import Question, read_series, series_json
-from citybrain.api.steps import Step, StepName
+from citybrain.api.steps import Step, StepName, fitting
 from citybrain.city import City
 from citybrain.store import window_reads
-from citybrain.web import Problem
+from citybrain.web import Problem, answers
 from citybrain_schemas.metrics import METRICS
 
 MAX_POINTS = 10_000
 
 
-class Point(BaseModel):
+class SeriesPoint(BaseModel):
     """A window. In a hole `count` is 0 and the rest null. `expected` is null where nothing is due twice in the window."""
 
     start: datetime
@@ -47,20 +47,20 @@ class Series(BaseModel):
     area: str
     subject: str | None
     step: StepName
-    points: list[Point]
+    points: list[SeriesPoint]
     next: str | None
 
 
 def add_series(router: APIRouter, parts: ApiParts) -> None:
     """The route."""
 
-    @router.get("/v1/series", summary="A metric of an area or asset over time", responses={200: {"model": Series}})
+    @router.get("/v1/series", summary="A metric of an area or asset over time", responses=answers(404, done={200: Series}))
     async def series(  # noqa: PLR0913, PLR0917 - the query of the contract
         metric: Annotated[Text, Query(description="its name, like parking.occupied")],
         area: Annotated[Text, Query(description="code of an area of any level")],
         begin: Annotated[Instant, Query(alias="from", description="windows that start at or after")],
         end: Annotated[Instant, Query(alias="to", description="windows that start before")],
-        step: StepName,
+        step: Annotated[StepName | None, Query(description="without it the finest with at most 1,500 windows")] = None,
         subject: Annotated[Text | None, Query(description="one asset in place of the area")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
         cursor: Cursor = None,
@@ -68,7 +68,7 @@ def add_series(router: APIRouter, parts: ApiParts) -> None:
         city = parts.city()
         page_begin = read_cursor(cursor, tuple[Moment])
         begin = min(max(begin, page_begin[0]), end) if page_begin is not None else begin
-        question = Question(metric, area, subject, Step(step, city.settings.zone), begin, end, limit)
+        question = Question(metric, area, subject, Step(step or fitting(begin, end), city.settings.zone), begin, end, limit)
         return await answer(parts, city, question)
 
 

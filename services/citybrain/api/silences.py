@@ -21,7 +21,7 @@ from citybrain.city import Areas
 from citybrain.store import silences as store
 from citybrain.store.pool import translated
 from citybrain.store.silences import Silence
-from citybrain.web import Problem
+from citybrain.web import Problem, answers
 from citybrain_schemas.alerts import SEVERITIES
 from citybrain_schemas.instants import format_time
 
@@ -76,7 +76,7 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
         following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].silence_id)) if len(rows) > limit else None
         return page_reply([silence_form(one, parts.clock()) for one in rows[:limit]], following)
 
-    @router.get("/v1/silences/{id}", summary="A silence", responses={200: {"model": SilenceShown}})
+    @router.get("/v1/silences/{id}", summary="A silence", responses=answers(304, 404, done={200: SilenceShown}))
     async def silence(request: Request, id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated():
             async with parts.pool.acquire() as connection:
@@ -86,7 +86,11 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
         return tagged_reply(request, silence_form(found, parts.clock()))
 
     @router.post(
-        "/v1/silences", summary="Silence alerts", status_code=201, responses={201: {"model": SilenceShown}}, dependencies=operator
+        "/v1/silences",
+        summary="Silence alerts",
+        status_code=201,
+        responses=answers(400, done={201: SilenceShown}),
+        dependencies=operator,
     )
     async def create(request: Request, asked: NewSilence) -> Response:
         principal, now = await parts.operator(request), parts.clock()
@@ -96,7 +100,7 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
                 await store.put(connection, made)
         return json_reply(silence_form(made, now), status=201)
 
-    @router.delete("/v1/silences/{id}", summary="End a silence", status_code=204, dependencies=operator)
+    @router.delete("/v1/silences/{id}", summary="End a silence", status_code=204, responses=answers(404), dependencies=operator)
     async def delete(id: Text) -> Response:  # noqa: A002 - the contract's name
         with translated():
             async with parts.pool.acquire() as connection:

@@ -18,6 +18,15 @@ LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+MOST_FITTING = 1500  # more than there are pixels in a chart
+
+
+def fitting(begin: datetime, end: datetime) -> StepName:
+    """The finest step that cuts a stretch of time into no more windows than a chart can show; days, however long it is."""
+    names: tuple[StepName, ...] = ("1m", "1h")
+    return next((name for name in names if (end - begin) / LENGTHS[name] <= MOST_FITTING), "1d")
+
+
 def floor_hour(at: datetime) -> datetime:
     """The whole hour in UTC that holds an instant."""
     return Step("1h", ZoneInfo("UTC")).floor(at)

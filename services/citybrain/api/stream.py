@@ -23,7 +23,7 @@ from citybrain.api.parts import ApiParts
 from citybrain.api.stream_hub import Gone, Hub, Message, Wanted, read_id, write_id
 from citybrain.errors import CitybrainError
 from citybrain.store.stream import Position
-from citybrain.web import Problem
+from citybrain.web import Problem, answers
 
 _log = logging.getLogger(__name__)
 LOOK_S = 1.0  # so often a listener's key is looked at again
@@ -52,7 +52,8 @@ def add_stream(router: APIRouter, parts: ApiParts) -> None:
         "/v1/stream",
         summary="What happens, as server-sent events",
         response_class=Response,
-        responses={200: {"description": "It does not end by itself", "content": {"text/event-stream": {"example": _EXAMPLE}}}},
+        responses=answers(404)
+        | {200: {"description": "It does not end by itself", "content": {"text/event-stream": {"example": _EXAMPLE}}}},
     )
     async def stream(
         request: Request,

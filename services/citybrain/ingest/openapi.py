@@ -12,15 +12,6 @@ from citybrain_schemas.errors import PostAnswer, RejectedItem
 from citybrain_schemas.events import EVENT_TYPES
 
 _REF = "#/components/schemas/"
-_PROBLEM = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before posting again."}}
 
 
@@ -43,7 +34,7 @@ def _schemas() -> dict[str, Any]:
         for name, one in EVENT_TYPES.items()
     ]
     event = {"allOf": [{"$ref": _REF + "EventEnvelope"}, {"oneOf": kinds}]}
-    return {**made["$defs"], "Event": event, "Problem": _PROBLEM}
+    return {**made["$defs"], "Event": event}
 
 
 _ONE = {"$ref": _REF + "Event"}

@@ -60,6 +60,14 @@ async def page(connection: Connection, wanted: AlertFilter, before: Opened, limi
     return [(Opened(row["opened_at"], row["alert_id"]), _alert(row)) for row in rows]
 
 
+async def about(
+    connection: Connection, subject: str | None, areas: Sequence[str], at: datetime, limit: int
+) -> list[tuple[int, Alert]]:
+    """Alerts of an asset or of areas that were fired by a window which holds a moment, with the versions of their rules."""
+    rows = await connection.fetch(_SQL["about"], subject, list(areas), at, limit)
+    return [(row["rule_version"], _alert(row)) for row in rows]
+
+
 async def log_of(connection: Connection, alert_id: UUID) -> list[LogEntry]:
     """The whole log of an alert."""
     rows = await connection.fetch(_SQL["log"], alert_id)

@@ -174,6 +174,11 @@ async def page(connection: Connection, wanted: DeliveryFilter, before: tuple[dat
     return [DeliveryRow(*row) for row in rows]
 
 
+async def of_alerts(connection: Connection, alerts: Sequence[UUID], limit: int) -> list[DeliveryRow]:
+    """The first deliveries about some alerts."""
+    return [DeliveryRow(*row) for row in await connection.fetch(_SQL["of_alerts"], alerts, limit)]
+
+
 async def one(connection: Connection, delivery_id: UUID) -> tuple[DeliveryRow, bytes, bool] | None:
     """A delivery, its body, and whether its endpoint takes nothing now."""
     row = await connection.fetchrow(_SQL["one"], delivery_id)

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from citybrain import telemetry
 from citybrain.web.metering import Metered
-from citybrain.web.problem import Problem, install
+from citybrain.web.problem import PROBLEM_SCHEMA, Problem, answers, install
 
+_METRICS = "# HELP citybrain_role_lag Records or rows that a role could work on now.\n# TYPE citybrain_role_lag gauge\n"
 Guard = Callable[[Request], Awaitable[object]]
 
 
@@ -37,6 +38,7 @@ class WebParts:
 
     `not_ready` gives the reason why the process cannot serve now, None when it can. `may_read` lets a request pass that
     carries a key of role viewer or more, and raises Unauthenticated or Forbidden for others.
+    `examples` are answers by method and path.
     """
 
     version: str
@@ -45,6 +47,7 @@ class WebParts:
     may_read: Guard
     routers: Iterable[APIRouter] = ()
     described: Iterable[Described] = field(default=())
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
 
 def create_app(parts: WebParts) -> FastAPI:
@@ -66,7 +69,7 @@ def create_app(parts: WebParts) -> FastAPI:
     for router in parts.routers:
         app.include_router(router)
     app.include_router(_own_routes(parts))
-    _describe(app, described)
+    _describe(app, described, parts.examples)
     return app
 
 
@@ -77,14 +80,20 @@ def _own_routes(parts: WebParts) -> APIRouter:
     async def healthz() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz", summary="Whether the process can do its work", responses={503: {"description": "Not now"}})
+    @router.get("/readyz", summary="Whether the process can do its work", responses=answers(503))
     async def readyz() -> JSONResponse:
         reason = parts.not_ready()
         if reason is not None:
             raise Problem(503, reason, {"Retry-After": "1"})
         return JSONResponse({"status": "ready"})
 
-    @router.get("/metrics", summary="Prometheus metrics; needs a key of role viewer or more")
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics; needs a key of role viewer or more",
+        response_class=Response,
+        responses=answers(401, 403, 503)
+        | {200: {"description": "The text format", "content": {"text/plain": {"example": _METRICS}}}},
+    )
     async def metrics(request: Request) -> Response:
         await parts.may_read(request)
         return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -92,7 +101,7 @@ def _own_routes(parts: WebParts) -> APIRouter:
     return router
 
 
-def _describe(app: FastAPI, described: tuple[Described, ...]) -> None:
+def _describe(app: FastAPI, described: tuple[Described, ...], examples: Mapping[str, Any]) -> None:
     """Add the hand-written parts, and the one way in, to the OpenAPI document."""
     generate = app.openapi
 
@@ -102,9 +111,17 @@ def _describe(app: FastAPI, described: tuple[Described, ...]) -> None:
         components.setdefault("securitySchemes", {})["key"] = {"type": "http", "scheme": "bearer"}
         document["security"] = [{"key": []}]
         for one in described:
+            if twins := one.schemas.keys() & components.get("schemas", {}).keys():
+                raise ValueError(f"two schemas have one name: {', '.join(sorted(twins))}")
             for path, operations in one.paths.items():
                 document["paths"][path] = document["paths"].get(path, {}) | operations
             components["schemas"] = components.get("schemas", {}) | one.schemas
+        for name, example in examples.items():
+            method, _, path = name.partition(" ")
+            for status, answer in document["paths"][path][method.lower()]["responses"].items():
+                for content in answer.get("content", {}).values() if status < "300" else ():
+                    content["example"] = example
+        components["schemas"] = components.get("schemas", {}) | {"Problem": PROBLEM_SCHEMA}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -15,11 +15,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -32,6 +34,41 @@ FULL_RETRY_AFTER_S = 1
 _MAX_DETAIL_CHARS = 1000
 _OUR_FAULT = "something went wrong on our side; it is in our log"
 _log = logging.getLogger(__name__)
+
+
+_REASONS = {
+    304: "You have it already",
+    400: "The body is not JSON",
+    401: "No key, or one that is wrong, expired or revoked",
+    403: "The key's role may not do this",
+    404: "There is none",
+    409: "It cannot be done to this one",
+    422: "Something that was asked for is not valid; `errors` lists what",
+    429: "Too much at once",
+    503: "Not now: the database or the bus cannot be reached",
+}
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"field": {"type": "string"}, "detail": {"type": "string"}}},
+        },
+    },
+    "example": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is no alert '4c1f'"},
+}
+
+
+def answers(*statuses: int, done: Mapping[int, type[BaseModel]] = MappingProxyType({})) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of answers: those that are a success and their forms, and others: problem details, or nothing (304)."""
+    found: dict[int | str, dict[str, Any]] = {status: {"model": kind} for status, kind in done.items()}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return found | {one: {"description": _REASONS[one]} | ({"content": content} if one >= 400 else {}) for one in statuses}
 
 
 class Problem(Exception):

@@ -1,5 +1,10 @@
 -- What operators watch.
 
+-- ---- where an event went -----------------------------------------------------------------------------------------
+
+create index alert_area on alert (area, started_at) where subject is null;
+create index delivery_alerts on delivery using gin (alert_ids);
+
 -- ---- the stream ---------------------------------------------------------------------------------------------------
 
 -- Log entries of alerts that are not in the stream yet. Whoever appends to the log puts them here, in its own transaction.

@@ -19,6 +19,13 @@ select {columns} from alert a
    and ($4::text is null or a.severity = $4) and ($5::text is null or $5 = any (a.path)) and ($6::text is null or a.rule = $6)
  order by a.opened_at desc, a.alert_id desc limit $7
 
+-- name: about
+-- Alerts of an asset, or of the areas that it lies in, whose evidence is a window that holds a moment; the first first.
+select {columns}, a.rule_version from alert a
+ where (a.subject = $1 or (a.subject is null and a.area = any ($2::text[]))) and a.started_at >= $3::timestamptz
+   and (a.evidence->'window'->>'start')::timestamptz <= $3 and (a.evidence->'window'->>'end')::timestamptz > $3
+ order by a.started_at, a.alert_id limit $4
+
 -- name: log
 -- The log of an alert, the first entry first.
 select entry, at, kind, tick, provisional, by, comment, detail::text as detail from alert_log where alert_id = $1 order by entry

@@ -162,10 +162,20 @@ select d.delivery_id, d.webhook_id, d.endpoint_id, e.name as endpoint, d.type, d
    and ($3::text is null or e.name = $3 or e.endpoint_id::text = $3)
    and ($4::text is null or d.state = $4)
    and ($5::text is null or d.type = $5)
-   and ($6::uuid is null or $6 = any(d.alert_ids))
+   and ($6::uuid is null or d.alert_ids @> array[$6::uuid])
    and ($7::timestamptz is null or d.made_at >= $7)
  order by d.made_at desc, d.delivery_id desc
  limit $8;
+
+-- name: of_alerts
+-- What was sent about some alerts, the first first.
+select d.delivery_id, d.webhook_id, d.endpoint_id, e.name as endpoint, d.type, d.state, d.alert_ids, d.group_key, d.made_at, d.attempts,
+       d.next_attempt_at, d.ended_at, d.last_error
+  from delivery d
+  join endpoint e using (endpoint_id)
+ where d.alert_ids && $1::uuid[]
+ order by d.made_at, d.delivery_id
+ limit $2;
 
 -- name: one
 -- A delivery with its body.
