@@ -38,6 +38,7 @@ from citybrain.alert.notify.flush import Flusher
 from citybrain.alert.publish import Publisher
 from citybrain.alert.worker import AlertWorker
 from citybrain.api.examples import EXAMPLES
+from citybrain.api.gauges import keep_measuring
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.kafka import open_kafka_bus
@@ -130,6 +131,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
                 *_aggregate_tasks(process, EMBEDDED_OWNER, wakes := _Wakes()),
                 *_alert_tasks(process, EMBEDDED_OWNER, rules, wakes),
                 *_deliver_tasks(process, EMBEDDED_OWNER, wakes),
+                keep_measuring(_api_parts(process), options.data),
             ]
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
@@ -182,7 +184,7 @@ async def _tasks_of(role: str, process: Process) -> list[Coroutine[Any, Any, Non
         case "deliver":
             return _deliver_tasks(process, uuid4(), _Wakes())
         case _:
-            return []
+            return [keep_measuring(_api_parts(process))]
 
 
 @dataclass(slots=True)
@@ -279,6 +281,22 @@ def _deliver_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corouti
     return [Deliverer(process.pool, process.policy, process.metrics, process.clock, owner, wakes.deliver).run()]
 
 
+def _api_parts(process: Process) -> ApiParts:
+    return ApiParts(
+        process.reading_pool,
+        process.bus,
+        process.city,
+        process.access,
+        VERSION,
+        process.mode,
+        process.clock,
+        process.policy,
+        process.public_url,
+        process.readiness.is_draining,
+        process.metrics,
+    )
+
+
 def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
     """What the HTTP application of these roles is made of."""
     described: list[Described] = []
@@ -288,23 +306,7 @@ def web_parts(process: Process, roles: tuple[str, ...]) -> WebParts:
         parts = IngestParts(process.bus, process.city, process.access, process.metrics, process.clock, draining)
         described.append(create_ingest(parts))
     if "api" in roles:
-        routers.append(
-            create_api(
-                ApiParts(
-                    process.reading_pool,
-                    process.bus,
-                    process.city,
-                    process.access,
-                    VERSION,
-                    process.mode,
-                    process.clock,
-                    process.policy,
-                    process.public_url,
-                    process.readiness.is_draining,
-                    process.metrics,
-                )
-            )
-        )
+        routers.append(create_api(_api_parts(process)))
 
     async def reading(request: Request) -> Principal:
         return (await process.access.authenticate(request.headers.get("authorization"))).must_be(Role.VIEWER)

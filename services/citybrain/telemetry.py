@@ -74,6 +74,15 @@ class Metrics:
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
+        self.stage_through = self._gauge(
+            "citybrain_stage_through_seconds",
+            "Up to when heartbeats have passed a stage, as a Unix time: stored, areas, ticks, delivered.",
+            ("stage",),
+        )
+        self.dead_letters = self._gauge("citybrain_dead_letters", "Dead letters that were never put back.")
+        self.clock_skew = self._gauge("citybrain_clock_skew_seconds", "How far this machine's clock is ahead of the database's.")
+        self.database_bytes = self._gauge("citybrain_database_bytes", "Bytes of the database.")
+        self.disk_free = self._gauge("citybrain_disk_free_bytes", "Free bytes where an embedded city keeps its database.")
 
     def _rules(self) -> None:
         self.rules_version = self._gauge("citybrain_rules_version", "The rule set that this process works with.")

@@ -1,4 +1,4 @@
-"""Resident memory of the embedded city over a million events with 100,000 series, in parts of 100,000."""
+"""Resident memory of the embedded city over two million events with 100,000 series, in parts of 100,000."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PART = 100_000
 WARM_UP = 3
 
 
-def measure(events: int = 1_000_000) -> None:
+def measure(events: int = 2_000_000) -> None:
     """Print resident memory after each part, and how far it is from the first one after warm-up."""
     resident: list[float] = []
     with tempfile.TemporaryDirectory(prefix="citybrain-bench-") as name, running_city(Path(name), 1_000) as (city, grids):

@@ -19,8 +19,9 @@ from aiohttp import web
 from rich.console import Console
 from stub_city import KEY, StubCity, eventually, stub_city
 
-from citybrain.replay.client import Patience
-from citybrain.replay.errors import CityUnreachable, PostRefused, ReplayError
+from citybrain.client.errors import CityUnreachable, ClientError, PostRefused
+from citybrain.client.http import Patience
+from citybrain.replay.errors import ReplayError
 from citybrain.replay.report import Report
 from citybrain.replay.run import ReplayOptions, replay
 
@@ -160,7 +161,7 @@ async def test_a_city_that_is_not_there_is_given_up_after_bounded_tries(tmp_path
 @pytest.mark.parametrize("to", ["nowhere", "ftp://127.0.0.1", "http://", "http://[::1", "http://127.0.0.1:notaport"])
 async def test_an_address_that_is_none_is_refused(tmp_path: Path, to: str) -> None:
     file = written(tmp_path / "events.ndjson", [event(1)])
-    with pytest.raises(ReplayError, match="not the address of a city"):
+    with pytest.raises(ClientError, match="not the address of a city"):
         await replay(ReplayOptions(file, to, KEY), console=Console(file=io.StringIO()))
 
 

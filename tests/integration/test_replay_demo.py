@@ -12,11 +12,11 @@ from aiohttp import web
 from rich.console import Console
 from stub_city import KEY, eventually, stub_city
 
+from citybrain.client.errors import PostRefused
+from citybrain.client.http import Patience, city_client
 from citybrain.demo.desks import open_desks
 from citybrain.demo.play import play
 from citybrain.demo.receiver import Receiver, listening
-from citybrain.replay.client import Patience, city_client
-from citybrain.replay.errors import PostRefused
 
 CITY = Path(__file__).parents[2] / "deploy" / "city"
 

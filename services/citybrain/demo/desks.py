@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from citybrain.city import read_rule_files
+from citybrain.client.http import CityClient
 from citybrain.demo.figures import all_items
 from citybrain.demo.receiver import PATH, Receiver
-from citybrain.replay.client import CityClient
 from citybrain.rulebook.read import rule_book
 
 DEFAULT = "demo-desk"  # for what no route matches

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from citybrain.replay.client import CityClient
+from citybrain.client.http import CityClient
 
 LOTS = 6
 HOURS, MINUTES = 24, 30

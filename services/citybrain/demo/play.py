@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from citybrain.client.http import Answer, CityClient, Patience, city_client
 from citybrain.demo.desks import desks_of, open_desks
 from citybrain.demo.figures import LOTS, Figures, Lot, read_lot, read_places
 from citybrain.demo.pages import announcement, language_of, lines_of, refused_line, style_of
@@ -24,7 +25,6 @@ from citybrain.demo.receiver import Receiver, listening
 from citybrain.demo.samples import Moved, load_samples, unheard
 from citybrain.demo.view import Guide, Progress, picture, plain_line
 from citybrain.errors import CitybrainError
-from citybrain.replay.client import Answer, CityClient, Patience, city_client
 from citybrain.replay.sending import Batch, send
 
 HISTORY_BATCH = 1000

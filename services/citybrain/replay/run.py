@@ -17,10 +17,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from citybrain.client.errors import CityUnreachable, PostRefused
+from citybrain.client.http import Answer, CityClient, Patience, city_client
 from citybrain.replay.bookmark import Bookmark, BookmarkFile
-from citybrain.replay.client import Answer, CityClient, Patience, city_client
 from citybrain.replay.csv_map import CsvMap, find_map
-from citybrain.replay.errors import CityUnreachable, PostRefused, ReplayError
+from citybrain.replay.errors import ReplayError
 from citybrain.replay.records import RecordFile
 from citybrain.replay.report import Report, Sample, Standing, shown
 from citybrain.replay.rows import EMPTY_CELL, Problem, Record

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from citybrain.replay.client import Answer, CityClient
+from citybrain.client.http import Answer, CityClient
 
 IN_FLIGHT = 4
 MAX_BATCH_BYTES = 8 * 1024 * 1024

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from citybrain.replay.client import Answer, CityClient, Patience, city_client
+from citybrain.client.http import Answer, CityClient, Patience, city_client
 from citybrain.replay.errors import ReplayError
 from citybrain.replay.report import Report, Sample, Standing, shown
 from citybrain.replay.sending import Batch, send

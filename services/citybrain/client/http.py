@@ -1,4 +1,5 @@
-"""A city as its public HTTP API shows it: posting events until they are kept, and reading. Used by replay, simulate and demo.
+"""A city as its public HTTP API shows it: posting events until they are kept, and reading. Used by field_app,
+replay, simulate and demo.
 
 Never prints or keeps a key beyond its header. Posting again is always safe: the city counts an identity once.
 """
@@ -19,7 +20,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from citybrain.replay.errors import CityUnreachable, PostRefused, ReplayError
+from citybrain.client.errors import CityUnreachable, ClientError, PostRefused
 
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
@@ -129,15 +130,15 @@ class CityClient:
 
 @asynccontextmanager
 async def city_client(to: str, key: str, patience: Patience = Patience()) -> AsyncIterator[CityClient]:
-    """A client of the city at `to` (http or https), closed afterwards. Raises ReplayError for a wrong address or key form."""
+    """A client of the city at `to` (http or https), closed afterwards. Raises ClientError for a wrong address or key form."""
     try:
         url = URL(to)
     except ValueError:
         url = URL()
     if url.scheme not in {"http", "https"} or not url.host or url.query_string:
-        raise ReplayError(f"{to!r} is not the address of a city, like http://127.0.0.1:8000")
+        raise ClientError(f"{to!r} is not the address of a city, like http://127.0.0.1:8000")
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ReplayError("a key is needed: printable characters without spaces")
+        raise ClientError("a key is needed: printable characters without spaces")
     headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
     async with aiohttp.ClientSession(headers=headers, timeout=REQUEST_TIMEOUT) as session:
         yield CityClient(session, url.with_fragment(None), patience)

@@ -1,0 +1,64 @@
+"""Gauges of the whole pipeline, measured every few seconds by the process that answers the API. Started by runner.
+
+Several processes tell the same: take the greatest of a role or stage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from citybrain.api.parts import ApiParts
+from citybrain.api.status import read_status
+from citybrain.errors import CitybrainError
+from citybrain.store import gauges
+from citybrain.store.pool import translated
+from citybrain_schemas.instants import parse_time
+
+EVERY_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+async def keep_measuring(parts: ApiParts, data: Path | None = None) -> None:
+    """Until cancelled. `data` is the folder of an embedded city. While the database is away nothing moves, which tells itself."""
+    while True:
+        try:
+            await measure(parts, data)
+        except CitybrainError as error:
+            _log.debug("gauges_failed", extra={"reason": str(error)})
+        except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
+            _log.exception("gauges_failed")
+        await asyncio.sleep(EVERY_S)
+
+
+async def measure(parts: ApiParts, data: Path | None) -> None:
+    """Once. Raises DatabaseUnavailable, BusUnavailable."""
+    metrics = parts.metrics
+    status: Mapping[str, Any] = await read_status(parts)
+    for role, standing in status["roles"].items():
+        metrics.role_lag.labels(role).set(standing["lag"])
+    with translated():
+        async with parts.pool.acquire() as connection:
+            begun = time.monotonic()
+            found = await gauges.read(connection)
+            took = time.monotonic() - begun
+    metrics.clock_skew.set((parts.clock() - found.now).total_seconds() - took / 2)
+    metrics.dead_letters.set(found.dead_letters)
+    metrics.database_bytes.set(found.bytes)
+    stages: dict[str, datetime | None] = {
+        "stored": parse_time(status["roles"]["aggregate"].get("watermark")),
+        "areas": found.areas,
+        "ticks": parse_time(status["roles"]["alert"].get("final_through")),
+        "delivered": found.delivered,
+    }
+    for stage, through in stages.items():
+        if through is not None:
+            metrics.stage_through.labels(stage).set(through.timestamp())
+    if data is not None:
+        metrics.disk_free.set((await asyncio.to_thread(shutil.disk_usage, data)).free)

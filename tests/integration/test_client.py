@@ -1,0 +1,116 @@
+"""`citybrain.client` against a city of real sockets: nothing lost while it is away, nothing sent twice on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from stub_city import KEY, StubCity, stub_city
+
+from citybrain.client import BlockingFieldApp, CityUnreachable, ClientError, field_app
+
+OCCUPANCY = {"occupied": 1, "capacity": 2}
+
+
+async def test_events_reach_the_city_with_what_they_lacked(tmp_path: Path) -> None:
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        first = await app.post("parking.occupancy", OCCUPANCY, subject="lot-1")
+        others = await app.put([{"type": "parking.occupancy", "data": OCCUPANCY, "subject": "lot-2"} for _ in range(1200)])
+        await app.flush()
+        assert city.ids == {first, *others}
+        assert {one["source"] for one in city.kept} == {"/app"}
+        assert city.repeated == 0
+        assert app.trouble == ""
+
+
+async def test_what_was_kept_while_the_city_was_away_is_sent_by_who_opens_the_spool_next(tmp_path: Path) -> None:
+    async with field_app("http://127.0.0.1:9", KEY, tmp_path / "spool", source="/app") as app:
+        first = await app.post("parking.occupancy", OCCUPANCY, subject="lot-1")
+        with pytest.raises(CityUnreachable, match=r"1 events wait after 1 s: cannot connect"):
+            await app.flush(1)
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        await app.flush()
+        assert city.ids == {first}
+
+
+async def test_a_refused_event_is_kept_with_its_reason_and_holds_up_nobody(tmp_path: Path) -> None:
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        await app.put([{"id": str(n), "type": "parking.occupancy", "data": {"occupied": 1 - 2 * (n == 3)}} for n in range(6)])
+        await app.flush()
+        (refused,) = await app.refused()
+        assert (refused.code, refused.field, refused.detail) == ("invalid_field", "data.occupied", "below zero")
+        assert b'"id": "3"' in refused.body
+        assert city.ids == {"0", "1", "2", "4", "5"}
+
+
+async def test_a_key_that_is_not_known_keeps_everything_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["citybrain.client.field_app"], "REFUSED_AGAIN_S", 0.1)
+    async with stub_city() as city:
+        async with field_app(city.url, "another-key-another-key", tmp_path / "spool", source="/app") as app:
+            await app.post("parking.occupancy", OCCUPANCY)
+            with pytest.raises(CityUnreachable, match="does not know the key"):
+                await app.flush(0.5)
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.flush()
+        assert len(city.kept) == 1
+
+
+async def test_a_batch_that_is_too_large_is_cut(tmp_path: Path) -> None:
+    async def too_large(request: web.Request) -> web.StreamResponse | None:
+        lines = (await request.read()).count(b"\n")
+        return web.json_response({"detail": "too large"}, status=413) if lines > 100 else None
+
+    async with stub_city() as city:
+        city.trouble = too_large
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(900)])
+            await app.flush()
+        assert len(city.ids) == 900
+
+
+async def test_what_a_city_that_breaks_off_may_have_kept_is_sent_again_unchanged(tmp_path: Path) -> None:
+    async def breaks(city: StubCity, request: web.Request) -> web.StreamResponse | None:
+        if city.posts % 2:
+            assert request.transport is not None
+            request.transport.abort()
+        return None
+
+    async with stub_city() as city:
+        city.trouble = lambda request: breaks(city, request)
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(1000)])
+            await app.flush()
+        assert len(city.ids) == 1000
+        assert len({(one["id"], one["time"]) for one in city.kept}) == 1000
+
+
+def test_the_same_without_asyncio(tmp_path: Path) -> None:
+    ready, over, found = threading.Event(), threading.Event(), StubCity()
+
+    async def serve() -> None:
+        async with stub_city() as city:
+            found.url, found.kept = city.url, city.kept
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        with BlockingFieldApp(found.url, KEY, tmp_path / "spool", source="/app") as app:
+            one = app.post("parking.occupancy", OCCUPANCY, subject="lot-1")
+            app.put([{"type": "parking.occupancy", "data": {"occupied": -1}}])
+            app.flush()
+            assert [one] == [event["id"] for event in found.kept]
+            assert [refused.code for refused in app.refused()] == ["invalid_field"]
+            assert app.trouble == ""
+        wrong = BlockingFieldApp("x", KEY, tmp_path / "other", source="/app")
+        with pytest.raises(ClientError, match="is not the address of a city"), wrong:
+            pass
+    finally:
+        over.set()
+        thread.join()
