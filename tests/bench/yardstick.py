@@ -1,4 +1,5 @@
-"""The yardstick: COPY of the same raw rows to staging, then INSERT … ON CONFLICT DO NOTHING, on a durable server of its own."""
+"""The yardstick: COPY of the same raw rows to staging, then INSERT … ON CONFLICT DO NOTHING into a table with the indexes of
+`event` (and the key that the conflict is about), in batches of the same size, on a durable server of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ import asyncpg
 
 from citybrain.store.embedded import embedded_postgres
 
-BATCH = 10_000
+BATCH = 20_000  # as many as aggregate takes at once
 _TABLE = """
 create table event (time timestamptz, source text, id text, type text, subject text, area text, data jsonb,
                     primary key (time, source, id));
+create index on event (subject, time);
+create index on event using brin (time) with (pages_per_range = 16);
 create temp table staging (like event) on commit delete rows
 """
 

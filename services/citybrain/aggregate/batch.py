@@ -7,7 +7,7 @@ repeat of the whole changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from citybrain.aggregate.watermark import gaps
 from citybrain.aggregate.windows import MINUTE, SERIES, dirty_rows, minutes, paired, with_events
 from citybrain.store import batches
 from citybrain.store.batches import Change, Figures, Move
-from citybrain.store.dictionary import Dictionary, Series
+from citybrain.store.dictionary import Dictionary
 from citybrain.store.pool import Connection
 from citybrain_schemas.events import EVENT_TYPES
 
@@ -125,7 +125,7 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
     await batches.add_personal(connection, new)
     mine = with_events(readings, new)
     frame = minutes(mine)
-    parents, numbers = await _number(connection, context.dictionary, [Series(*row) for row in frame.select(SERIES).iter_rows()])
+    numbers, parents = await context.dictionary.number_rows(connection, frame.select(SERIES).iter_rows())
     await batches.add_minutes(connection, frame, numbers, parents)
     starts = frame["minute"].to_list()
     for number, parent, start in await _store_pairs(connection, mine, context.dictionary):
@@ -139,19 +139,11 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
     return Change(numbers, [start // MINUTE for start in starts], *(late[name].to_list() for name in late.columns))
 
 
-async def _number(connection: Connection, dictionary: Dictionary, series: Sequence[Series]) -> tuple[list[int], list[int]]:
-    """The numbers of the areas' series and of the series themselves."""
-    distinct = set(series)
-    numbers = await dictionary.number_series(connection, distinct | {one.of_area for one in distinct})
-    return [numbers[one.of_area] for one in series], [numbers[one] for one in series]
-
-
 async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, int, datetime]]:
     """Readings that need a partner; the (series, area series, minute) that changed."""
     touched = await batches.add_pairs(connection, paired(readings))
-    parents, numbers = await _number(
-        connection, dictionary, [Series(metric, area, subject) for metric, subject, area, _ in touched]
-    )
+    rows = ((metric, area, subject, None) for metric, subject, area, _ in touched)
+    numbers, parents = await dictionary.number_rows(connection, rows)
     return await batches.derive_pairs(
         connection, [(*row, number, parent) for row, number, parent in zip(touched, numbers, parents, strict=True)]
     )

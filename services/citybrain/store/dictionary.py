@@ -7,7 +7,7 @@ forgotten by `rolled_back`. The memory is bounded: when it is full it starts ane
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.store.queries import load
@@ -39,22 +39,27 @@ class Dictionary:
         self._names: dict[int, Series] = {}
         self._new_sources: dict[str, int] = {}
         self._new_series: dict[Series, int] = {}
+        self._pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}  # a series as a plain tuple: its number and its area's
+        self._new_pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}
 
     def committed(self) -> None:
         """Keep what the transaction added."""
         if len(self.series) + len(self._new_series) > MAX_REMEMBERED:
             self.series.clear()
             self._names.clear()
+            self._pairs.clear()
         if len(self.sources) + len(self._new_sources) > MAX_REMEMBERED:
             self.sources.clear()
         self.sources |= self._new_sources
         self.series |= self._new_series
+        self._pairs |= self._new_pairs
         self.rolled_back()
 
     def rolled_back(self) -> None:
         """Forget what the transaction added."""
         self._new_sources = {}
         self._new_series = {}
+        self._new_pairs = {}
 
     async def number_sources(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         """The number of every name, given out now where it has none."""
@@ -87,6 +92,18 @@ class Dictionary:
             self._new_series |= added
             found |= added
         return found
+
+    async def number_rows(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> tuple[list[int], list[int]]:
+        """The numbers of series given as (metric, area, subject, source), and of their areas' own series; parallel lists."""
+        asked = list(rows)
+        found = list(map(self._pairs.get, asked))
+        unknown = {Series(*row) for row, pair in zip(asked, found, strict=True) if pair is None}
+        if unknown:
+            numbers = await self.number_series(connection, unknown | {one.of_area for one in unknown})
+            self._new_pairs |= {one: (numbers[one], numbers[one.of_area]) for one in unknown}
+            found = [pair or self._new_pairs[row] for row, pair in zip(asked, found, strict=True)]
+        pairs = [pair for pair in found if pair is not None]
+        return [number for number, _ in pairs], [parent for _, parent in pairs]
 
     async def name_series(self, connection: Connection, numbers: Iterable[int]) -> dict[int, Series]:
         """What the numbered series are. All of them exist: rows name only numbers that were given out."""
