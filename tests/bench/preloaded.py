@@ -68,7 +68,7 @@ def _one_run(shape: Shape) -> tuple[float, float, float, float]:
         root = Path(name)
         codes = write_profile(root / "city", GRIDS)
         posts = bodies(shape.posts(codes, datetime.now(UTC)), POST)
-        records = _records(posts, read_city(root / "city")[1])
+        records = records_of(posts, read_city(root / "city")[1])
         stored, rolled = _consume(root / "one", root / "city", records, 1)
         two, _ = _consume(root / "two", root / "city", records, 2)
         return asyncio.run(seconds_of_yardstick(root / "yardstick", posts)), stored, rolled, two
@@ -83,19 +83,19 @@ def _consume(root: Path, profile: Path, records: Sequence[Record], workers: int)
     city = Cluster(root, f"kafka://{kafka.servers}", CITYBRAIN_SINGLE_REPLICA="true")
     try:
         city.begin(profile)
-        asyncio.run(_preload(kafka.servers, records))
+        asyncio.run(preload(kafka.servers, records))
         for _ in range(workers):
             city.start_without_waiting("aggregate")
-        begun = _until(city, lambda read, _: read > 0)
-        stored = _until(city, lambda read, _: read >= len(records))
-        rolled = _until(city, lambda _, dirty: dirty == 0)
+        begun = read_until(city, lambda read, _: read > 0)
+        stored = read_until(city, lambda read, _: read >= len(records))
+        rolled = read_until(city, lambda _, dirty: dirty == 0)
         return stored - begun, rolled - begun
     finally:
         city.end()
         kafka.kill()
 
 
-def _until(city: Cluster, holds: Callable[[int, int], bool]) -> float:
+def read_until(city: Cluster, holds: Callable[[int, int], bool]) -> float:
     """When it held, on the monotonic clock."""
 
     async def look() -> float:
@@ -113,14 +113,14 @@ def _until(city: Cluster, holds: Callable[[int, int], bool]) -> float:
     return float(wait_for(look()))
 
 
-def _records(posts: Sequence[bytes], city: City) -> list[Record]:
+def records_of(posts: Sequence[bytes], city: City) -> list[Record]:
     """What ingest would append."""
     around = Circumstances.of(city, _KEY, datetime.now(UTC))
     found = [decide_usual(json.dumps(event).encode(), around) for body in posts for event in json.loads(body)]
     return [one for one in found if one is not None]
 
 
-async def _preload(servers: str, records: Sequence[Record]) -> None:
+async def preload(servers: str, records: Sequence[Record]) -> None:
     async with open_kafka_bus(servers, KafkaSettings(partitions=4, replication=1, single_replica=True), Metrics()) as bus:
         for at in range(0, len(records), CHUNK):
             await bus.append(EVENTS_TOPIC, records[at : at + CHUNK])
@@ -132,7 +132,7 @@ def _recovery_s() -> float:
         root = Path(name)
         codes = write_profile(root / "city", GRIDS)
         (shape,) = (one for one in shapes(2 * STOP_S * PACE) if one.name == "dense")
-        records = _records(bodies(shape.posts(codes, datetime.now(UTC)), POST), read_city(root / "city")[1])
+        records = records_of(bodies(shape.posts(codes, datetime.now(UTC)), POST), read_city(root / "city")[1])
         (root / "kafka").mkdir()
         kafka = KafkaServer(root / "kafka")
         kafka.start()
@@ -140,12 +140,12 @@ def _recovery_s() -> float:
         try:
             city.begin(root / "city")
             missed, coming = records[: STOP_S * PACE], records[STOP_S * PACE :]
-            asyncio.run(_preload(kafka.servers, missed))
+            asyncio.run(preload(kafka.servers, missed))
             city.start_without_waiting("aggregate")
-            begun = _until(city, lambda read, _: read > 0)
+            begun = read_until(city, lambda read, _: read > 0)
             poster = threading.Thread(target=lambda: asyncio.run(_pace(kafka.servers, coming)), daemon=True)
             poster.start()
-            caught = _until(
+            caught = read_until(
                 city, lambda read, _: read >= len(missed) + min(len(coming), int((time.monotonic() - begun - 1) * PACE))
             )
             return caught - begun
