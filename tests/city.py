@@ -230,7 +230,8 @@ class City:
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            endless = answer.headers.get_content_type() == "text/event-stream"  # its head is its answer
+            return Answer(answer.status, answer.headers, b"" if endless else answer.read())
         finally:
             connection.close()
 

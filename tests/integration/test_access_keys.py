@@ -142,6 +142,13 @@ async def test_the_text_of_another_key_cannot_become_the_admin_key(store: KeySto
         await ensure_admin_key(store, made.key)
 
 
+async def test_processes_that_start_together_agree_on_the_admin_key(store: KeyStore, pool: Pool) -> None:
+    for _ in range(20):
+        await pool.execute("delete from api_key")
+        await asyncio.gather(*(ensure_admin_key(store, FIRST) for _ in range(8)))
+        assert await _lets_in(store, FIRST)
+
+
 def test_durations_are_minutes_hours_and_days() -> None:
     assert [duration(text) for text in ("90d", "12h", "30m")] == [
         timedelta(days=90),

@@ -68,12 +68,14 @@ class KeyStore:
 
     async def set_admin(self, key_id: UUID, name: str, key_hash: bytes) -> bool:
         """Make or replace the admin key of the settings; False when another key has this hash."""
-        with translated():
-            try:
-                await self._database.execute(_SQL["set_admin_key"], key_id, name, key_hash)
-            except asyncpg.UniqueViolationError:
-                return False
-        return True
+        for _ in range(2):  # processes that start together may all find no key: who was second finds it the second time
+            with translated():
+                try:
+                    await self._database.execute(_SQL["set_admin_key"], key_id, name, key_hash)
+                except asyncpg.UniqueViolationError:
+                    continue
+            return True
+        return False
 
     async def revoke(self, key_id: UUID) -> None:
         """The key lets nobody in from now on."""

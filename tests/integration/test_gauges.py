@@ -1,0 +1,51 @@
+"""The gauges of the whole pipeline tell what the tables hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from citybrain.access import Access
+from citybrain.api.gauges import measure
+from citybrain.api.parts import ApiParts
+from citybrain.store.keys import KeyStore
+from citybrain.telemetry import Metrics
+from pipeline import pipeline
+from records import T0, minutes_later, occupancy, records, small_city
+
+
+async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str, tmp_path: Path) -> None:
+    async with pipeline(database, small_city()) as behind:
+        ahead = timedelta(seconds=90)
+        metrics = Metrics()
+        now = await behind.pool.fetchval("select clock_timestamp()")
+        parts = ApiParts(
+            behind.pool,
+            behind.bus,
+            small_city,
+            Access(KeyStore(behind.pool)),
+            "0",
+            "embedded",
+            lambda: now + ahead,
+            metrics=metrics,
+        )
+
+        def told(name: str, **labels: str) -> float | None:
+            return metrics.registry.get_sample_value(f"citybrain_{name}", labels)
+
+        await behind.post(records([occupancy("a", T0, 1, 4), occupancy("b", minutes_later(5), 2, 4)]))
+        await measure(parts, tmp_path)
+        assert told("role_lag", role="aggregate") == 2
+        assert told("stage_through_seconds", stage="stored") is None  # nothing has passed yet: no figure, rather than 1970
+        await behind.drain()
+        await behind.pool.execute(
+            "insert into dead_letter (role, topic, partition, record_offset, key, type, value, reason)"
+            " values ('aggregate', 't', 0, 1, '', '', '', 'garbage')"
+        )
+        await measure(parts, None)
+        assert told("role_lag", role="aggregate") == 0
+        assert told("stage_through_seconds", stage="stored") is not None
+        assert told("dead_letters") == 1
+        assert 80 < (told("clock_skew_seconds") or 0) < 91
+        assert (told("database_bytes") or 0) > 1_000_000
+        assert (told("disk_free_bytes") or 0) > 0
