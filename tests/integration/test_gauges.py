@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from citybrain.access import Access
 from citybrain.api.gauges import measure
 from citybrain.api.parts import ApiParts
+from citybrain.ingest.heartbeat import heartbeat
 from citybrain.store.keys import KeyStore
 from citybrain.telemetry import Metrics
+from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import pipeline
 from records import T0, minutes_later, occupancy, records, small_city
 
@@ -18,7 +20,6 @@ async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str
     async with pipeline(database, small_city()) as behind:
         ahead = timedelta(seconds=90)
         metrics = Metrics()
-        now = await behind.pool.fetchval("select clock_timestamp()")
         parts = ApiParts(
             behind.pool,
             behind.bus,
@@ -26,7 +27,7 @@ async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str
             Access(KeyStore(behind.pool)),
             "0",
             "embedded",
-            lambda: now + ahead,
+            lambda: datetime.now(UTC) + ahead,
             metrics=metrics,
         )
 
@@ -37,6 +38,7 @@ async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str
         await measure(parts, tmp_path)
         assert told("role_lag", role="aggregate") == 2
         assert told("stage_through_seconds", stage="stored") is None  # nothing has passed yet: no figure, rather than 1970
+        await behind.bus.append_everywhere(EVENTS_TOPIC, heartbeat(datetime.now(UTC), "test"))
         await behind.drain()
         await behind.pool.execute(
             "insert into dead_letter (role, topic, partition, record_offset, key, type, value, reason)"
