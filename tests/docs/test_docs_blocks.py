@@ -86,7 +86,7 @@ async def test_what_is_shown_as_sql_is_understood(database: str) -> None:
 @pytest.mark.parametrize("block", of("scene"), ids=str)
 def test_every_scene_is_run_by_a_test(block: Block) -> None:
     others = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    called = re.compile(rf'\(\w+, "{block.name}"\)')
+    called = re.compile(rf'scene\((?:\w+|"[^"]+"), "{block.name}"\)')
     assert any(called.search(text) and str(block.page.relative_to(ROOT)) in text for text in others), block
     assert sum(one.name == block.name and one.page == block.page for one in BLOCKS) == 1
 
