@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def _settings() -> str:
 def _commands() -> str:
     parts = [_COMMANDS]
     for path, command in sorted(_leaves(cli, ("citybrain",))):
-        parts += [f"## {' '.join(path)}", (command.help or "").replace("\b", "").strip()]
+        parts += [f"## {' '.join(path)}", cleandoc(command.help or "").replace("\b", "").strip()]
         rows = [row for one in command.params if (row := _parameter(one)) is not None]
         if rows:
             parts.append(table(("option", "meaning", "default"), rows))
