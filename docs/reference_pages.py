@@ -39,33 +39,36 @@ REJECTED = {
 Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 _TELEMETRY = """# Telemetry
 
-What every process says of itself at `GET /metrics`, in Prometheus' format: with a key of role `viewer` or more. What a process
-does not do stays 0 there. Labels have few, fixed values: never an area, an asset or a key. What to do with them: [operate](../howto/operate.md)."""
+What every process says of itself at `GET /metrics`, in Prometheus' format: with a key of role `viewer` or more. What a
+process does not do stays 0 there. Labels have few, fixed values: never an area, an asset or a key. What to do with them:
+[operate](../howto/operate.md)."""
 _WEBHOOKS = """# Webhooks
 
-The body of a webhook in the format `citybrain`; JSON Schema: `schemas/json/webhooks`, whole examples: `schemas/examples/webhooks`. How to
-receive one: [receive a webhook](../howto/receive-a-webhook.md). Fields are added from version to version, never taken away.
+The body of a webhook in the format `citybrain`; JSON Schema: `schemas/json/webhooks`, whole examples:
+`schemas/examples/webhooks`. How to receive one: [receive a webhook](../howto/receive-a-webhook.md). Fields are added from
+version to version, never taken away.
 
 | header | holds |
 | --- | --- |
 | `webhook-id` | the same in every attempt: take each once |
 | `webhook-timestamp` | when this attempt was signed, in seconds since 1970 |
-| `webhook-signature` | `v1,` and a base64 HMAC-SHA256 of `id.timestamp.body`; two of them, with a space between, while a secret is changed |"""
+| `webhook-signature` | `v1,` and a base64 HMAC-SHA256 of `id.timestamp.body`; two of them while a secret is changed |"""
 _LOG = """# Log lines
 
-A line of JSON on standard error: `event` is the constant name, `level` and `time` are always there, `error` and a traceback where something
-unforeseen went wrong. No line holds payloads, plates, phones or keys. Fields are those that the code gives."""
+A line of JSON on standard error: `event` is the constant name, `level` and `time` are always there, `error` and a traceback
+where something unforeseen went wrong. No line holds payloads, plates, phones or keys. Fields are those that the code gives."""
 _ERRORS = """# Errors
 
-A command that fails says one line on standard error and exits with 1 (2 when it was called wrongly). The text is made where it went wrong;
-these are the kinds. *Again*: the same may work later, so roles try again, and HTTP answers 503 with `Retry-After`.
+A command that fails says one line on standard error and exits with 1 (2 when it was called wrongly). The text is made where
+it went wrong; these are the kinds. *Again*: the same may work later, so roles try again, and HTTP answers 503 with
+`Retry-After`.
 
 {kinds}
 
 ## Answers of HTTP
 
-A problem object (RFC 9457) with `type`, `title`, `status` and `detail`, for 422 of reading routes with `errors`. Which route gives which:
-[HTTP](http.md).
+A problem object (RFC 9457) with `type`, `title`, `status` and `detail`, for 422 of reading routes with `errors`. Which route
+gives which: [HTTP](http.md).
 
 ## Why an event is refused
 
@@ -92,9 +95,8 @@ def _labels(metric: prometheus_client.core.Metric) -> list[str]:
 def webhooks(table: Table) -> str:
     """Types, fields and an example."""
     parts = [_WEBHOOKS]
-    for name, model in (
-        ("The message", AlertWebhook), ("data", AlertData), ("data.group", Group), ("An alert", Alert), ("To try an endpoint", TestWebhook),
-    ):  # fmt: skip
+    models = {"The message": AlertWebhook, "data": AlertData, "data.group": Group, "An alert": Alert, "A test": TestWebhook}
+    for name, model in models.items():
         parts += [f"## {name}", " ".join((model.__doc__ or "").split()), table(("field", "form", "meaning"), _fields(model))]
     example = json.loads((ROOT / "schemas" / "examples" / "webhooks" / "alert.firing.json").read_text("utf-8"))
     return "\n\n".join([*parts, "## An example", f"```json\n{json.dumps(example, ensure_ascii=False, indent=1)}\n```"])
@@ -165,7 +167,12 @@ def errors(table: Table) -> str:
             importlib.import_module(module.name)
     kinds = {one.__name__: one for one in _kinds(CitybrainError) if one.__module__.startswith("citybrain.")}
     rows = (
-        (f"`{name}`", " ".join((one.__doc__ or "").split()), "again" if one.retryable else "", one.__module__.removeprefix("citybrain."))
+        (
+            f"`{name}`",
+            " ".join((one.__doc__ or "").split()),
+            "again" if one.retryable else "",
+            one.__module__.removeprefix("citybrain."),
+        )
         for name, one in sorted(kinds.items())
     )
     codes = table(("code", "means"), ((f"`{code.value}`", REJECTED[code]) for code in RejectCode))

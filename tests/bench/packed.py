@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "contract")]
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where the tests' own modules are
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 
 from test_timescale_statements import NOW, WasmConnection, _migrated
 
@@ -21,10 +22,12 @@ from citybrain.store import timescale
 METERS, MINUTES, EVERY = 400, 1440, 15  # a day
 _EVENTS = f"""
 insert into event (time, source_no, id, type, subject, area, data, fingerprint, accepted_at)
-select t + m * interval '1 s', m % 20, upper(md5(m || 'x' || t)), 'utility.reading', 'meter-' || lpad(m::text, 6, '0'), '610602001001001',
+select t + m * interval '1 s', m % 20, upper(md5(m || 'x' || t)), 'utility.reading', 'meter-' || lpad(m::text, 6, '0'),
+       '610602001001001',
        json_build_object('medium', 'water', 'quantity', 'flow', 'value', round((random() * 10)::numeric, 3), 'unit', 'm³/h'),
        decode(md5(m || 'f' || t) || md5(m || 'g' || t), 'hex'), t + interval '1 min'
-  from generate_series('2026-01-05'::timestamptz, '2026-01-05 23:59'::timestamptz, interval '{EVERY} min') t, generate_series(1, {METERS}) m
+  from generate_series('2026-01-05'::timestamptz, '2026-01-05 23:59'::timestamptz, interval '{EVERY} min') t,
+       generate_series(1, {METERS}) m
 """
 _WINDOWS = f"""
 insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)

@@ -1,4 +1,4 @@
-"""What a city takes: bytes on disk of an event and of all that is kept for it, on plain PostgreSQL; memory and connections of a role.
+"""What a city takes: bytes on disk of an event and all that is kept for it, without TimescaleDB; memory, connections of a role.
 
 `python -m tests.bench bytes`. Sizes include indexes. docs/howto/sizing.md reckons with what this prints.
 """
@@ -68,7 +68,7 @@ def _played(shape: Shape) -> tuple[Mapping[str, int], Mapping[str, Any], int]:
         return *asyncio.run(_looked_at(Path(name) / "data")), int(log)
 
 
-async def _ask(data: Path, question: str) -> Any:  # noqa: ANN401 - what the database answers
+async def _ask(data: Path, question: str) -> Any:
     async with database_of(data) as dsn:
         connection = await asyncpg.connect(dsn)
         try:
@@ -91,7 +91,8 @@ async def _looked_at(data: Path) -> tuple[Mapping[str, int], Mapping[str, Any]]:
 
 def _tell(shape: Shape, sizes: Mapping[str, int], rows: Mapping[str, Any], log: int) -> None:
     total = sum(sizes.values())
-    print(f"bytes {shape.name}: {shape.events} events of {shape.subjects} assets, {GRIDS} grids: {total / shape.events:.0f} an event")  # noqa: T201
+    head = f"bytes {shape.name}: {shape.events} events of {shape.subjects} assets, {GRIDS} grids"
+    print(f"{head}: {total / shape.events:.0f} an event")  # noqa: T201
     for family, tables in FAMILIES.items():
         size = sum(sizes.get(name, 0) for name in tables)
         held = rows.get(family)

@@ -20,8 +20,8 @@ import promql_parser
 import pytest
 import yaml
 
-from citybrain.settings import VARIABLES
 from city import run
+from citybrain.settings import VARIABLES
 from pages import ENGLISH, ROOT, Block, blocks
 
 BLOCKS = [one for page in ENGLISH for one in blocks(page)]

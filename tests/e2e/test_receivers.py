@@ -23,7 +23,7 @@ from places import write_profile
 from city import City, eventually
 from citybrain.deliver.sign import signature
 from kafka_server import leave_out
-from pages import ROOT, shell_environment
+from pages import ROOT, scene, shell_environment
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]  # Go compiles its library the first time
 FOLDER = ROOT / "docs" / "howto" / "receivers"
@@ -181,3 +181,23 @@ def test_a_city_is_taken_by_all_of_them_while_its_secret_is_changed(commands: Ma
 def _ask(city: City, method: str, path: str, body: object = None) -> tuple[int, dict[str, str]]:
     answer = city.send(method, path, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"})
     return answer.status, answer.json
+
+
+def test_the_receiver_is_started_as_the_page_says(tmp_path: Path) -> None:
+    code = scene("docs/howto/receive-a-webhook.md", "receive").replace("PORT=9000", "PORT=0").strip()
+    program = Program(
+        ["bash", "-c", f"cd {ROOT}; SECRET={OLD} INBOX={tmp_path}/inbox; export INBOX; {_in_place(code)}"], tmp_path, ""
+    )
+    try:
+        program.start()
+        headers = signed(OLD)
+        assert program.send(EXAMPLE, headers) == 204
+        assert eventually(lambda: program.done(headers["webhook-id"]) == 1)
+    finally:
+        program.kill()
+
+
+def _in_place(code: str) -> str:
+    """The command in place of its shell, so that it can be killed."""
+    values, command = code.rsplit(" python ", 1)
+    return f"export {values}; exec python {command}"

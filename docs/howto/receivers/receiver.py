@@ -30,7 +30,7 @@ def genuine(webhook_id: str, timestamp: str, signatures: str, body: bytes) -> bo
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     right = [b"v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) for key in SECRETS]
     given = [one.encode("utf-8", "replace") for one in signatures.split()[:10]]  # two while a secret is changed
-    return any([hmac.compare_digest(one, ours) for one in given for ours in right])
+    return any(hmac.compare_digest(one, ours) for one in given for ours in right)
 
 
 def keep(webhook_id: str, body: bytes) -> None:
@@ -72,6 +72,8 @@ def work() -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
+    """Answers at once: 204 taken (now or before), 401 not genuine, 413 too large."""
+
     timeout = 10
 
     def do_POST(self) -> None:
