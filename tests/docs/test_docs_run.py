@@ -22,7 +22,7 @@ def runnable(page: Path) -> list[Block]:
 
 PAGES = [page for page in ENGLISH if runnable(page) and page.name != "README.md"]
 BLOCK_S = 120
-_SETTLE = "sleep_until_settled"
+_SETTLE, _NEXT = "sleep_until_settled", "=====next====="
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def script(page: Path) -> str:
     parts = ["set -euo pipefail"]
     for one in runnable(page):
         code = one.code if one.language == "sh" else f"python - <<'END_OF_BLOCK'\n{one.code}END_OF_BLOCK\n"
-        parts += [_SETTLE, "echo ---", code]
+        parts += [_SETTLE, f"echo {_NEXT}", code]
     return "\n".join(parts)
 
 
@@ -54,7 +54,7 @@ def outputs(city: City, page: Path) -> list[str]:
         cwd=city.root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=BLOCK_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout.decode()[-1000:]}\n{done.stderr.decode()[-2000:]}"
-    return done.stdout.decode().split("---\n")[1:]
+    return done.stdout.decode().split(f"{_NEXT}\n")[1:]
 
 
 def documents(text: str) -> list[Any]:
