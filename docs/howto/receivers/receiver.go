@@ -1,4 +1,4 @@
-// A receiver of citybrain's webhooks: Go 1.21 or later, nothing to install.
+// A receiver of citybrain's webhooks: Go 1.18 or later, nothing to install.
 //
 //	WEBHOOK_SECRETS="whsec_…" PORT=9000 INBOX=inbox go run receiver.go
 package main
@@ -69,7 +69,7 @@ func keep(id string, body []byte) error {
 	}
 	defer os.Remove(fresh.Name())
 	_, err = fresh.Write(body)
-	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
+	if err = first(err, fresh.Sync(), fresh.Close()); err != nil {
 		return err
 	}
 	if err = os.Link(fresh.Name(), filepath.Join(inbox, id+".json")); errors.Is(err, fs.ErrExist) {
@@ -81,7 +81,7 @@ func keep(id string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return first(folder.Sync(), folder.Close())
 }
 
 type message struct {
@@ -102,31 +102,41 @@ func handle(told message) error {
 	return nil
 }
 
-// work does what is in the inbox and not done, in the order of arrival; also what a crash has left.
-func work() error {
-	paths, err := filepath.Glob(filepath.Join(inbox, "*.json"))
+// work does what is in the inbox and not done, in the order of arrival; also what a crash has left. What fails is tried again.
+func work() {
+	paths, _ := filepath.Glob(filepath.Join(inbox, "*.json"))
+	sort.Slice(paths, func(a, b int) bool { return at(paths[a]).Before(at(paths[b])) })
+	for _, path := range paths {
+		if err := workOn(path); err != nil {
+			log.Print(path, ": ", err) // the others go on
+		}
+	}
+}
+
+func workOn(path string) error {
+	done := strings.TrimSuffix(path, "json") + "done"
+	doneAt := at(done)
+	if !doneAt.IsZero() {
+		if time.Since(doneAt) > keepFor { // a repeat comes within four days
+			return first(os.Remove(path), os.Remove(done))
+		}
+		return nil
+	}
+	body, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	sort.Slice(paths, func(a, b int) bool { return at(paths[a]).Before(at(paths[b])) })
-	for _, path := range paths {
-		done := strings.TrimSuffix(path, "json") + "done"
-		if doneAt := at(done); doneAt.IsZero() {
-			var told message
-			body, err := os.ReadFile(path)
-			if err = errors.Join(err, json.Unmarshal(body, &told)); err != nil {
-				return err
-			}
-			if err = errors.Join(handle(told), os.WriteFile(done, nil, 0o600)); err != nil {
-				return err
-			}
-			fmt.Println("done", strings.TrimSuffix(filepath.Base(path), ".json"))
-		} else if time.Since(doneAt) > keepFor { // a repeat comes within four days
-			if err := errors.Join(os.Remove(path), os.Remove(done)); err != nil {
-				return err
-			}
-		}
+	var told message
+	if err := json.Unmarshal(body, &told); err != nil {
+		return err
 	}
+	if err := handle(told); err != nil {
+		return err
+	}
+	if err := os.WriteFile(done, nil, 0o600); err != nil {
+		return err
+	}
+	fmt.Println("done", strings.TrimSuffix(filepath.Base(path), ".json"))
 	return nil
 }
 
@@ -159,6 +169,16 @@ func receive(answer http.ResponseWriter, request *http.Request) {
 	}
 }
 
+// first: the first thing that went wrong, if any did.
+func first(all ...error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func or(value, other string) string {
 	if value == "" {
 		return other
@@ -183,9 +203,7 @@ func main() {
 	}
 	go func() {
 		for {
-			if err := work(); err != nil {
-				log.Print(err)
-			}
+			work()
 			select {
 			case <-arrived:
 			case <-time.After(time.Minute):

@@ -5,7 +5,7 @@ import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { link, open, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 const SECRETS = process.env.WEBHOOK_SECRETS.split(" ").filter(Boolean).map((one) => Buffer.from(one.replace(/^whsec_/, ""), "base64"));
 const INBOX = process.env.INBOX ?? "inbox";
@@ -45,21 +45,25 @@ async function handle(message) {
   for (const alert of message.data.alerts ?? []) console.log(message.type, alert.severity, alert.summary.en);
 }
 
-// What is in the inbox and not done, in the order of arrival; also what a crash has left.
+// What is in the inbox and not done, in the order of arrival; also what a crash has left. What fails is tried again.
 async function work() {
   const names = (await readdir(INBOX)).filter((name) => name.endsWith(".json"));
   const found = await Promise.all(names.map(async (name) => [(await stat(join(INBOX, name))).mtimeMs, join(INBOX, name)]));
   for (const [, path] of found.sort((a, b) => a[0] - b[0])) {
-    const done = path.replace(/json$/, "done");
-    const doneAt = (await stat(done).catch(() => null))?.mtimeMs;
-    if (doneAt === undefined) {
-      await handle(JSON.parse(await readFile(path, "utf8")));
-      await writeFile(done, "");
-      console.log("done", path.slice(INBOX.length + 1, -5));
-    } else if (Date.now() - doneAt > KEEP_MS) {
-      await rm(path); // a repeat comes within four days
-      await rm(done);
-    }
+    await workOn(path).catch((error) => console.error(path, error.message)); // the others go on
+  }
+}
+
+async function workOn(path) {
+  const done = path.replace(/json$/, "done");
+  const doneAt = (await stat(done).catch(() => null))?.mtimeMs;
+  if (doneAt === undefined) {
+    await handle(JSON.parse(await readFile(path, "utf8")));
+    await writeFile(done, "");
+    console.log("done", basename(path, ".json"));
+  } else if (Date.now() - doneAt > KEEP_MS) {
+    await rm(path); // a repeat comes within four days
+    await rm(done);
   }
 }
 

@@ -12,6 +12,7 @@ import re
 import tempfile
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -56,19 +57,26 @@ def handle(message: dict) -> None:
 
 
 def work() -> None:
-    """What is in the inbox and not done, in the order of arrival; also what a crash has left."""
+    """What is in the inbox and not done, in the order of arrival; also what a crash has left. What fails is tried again."""
     while True:
         arrived.clear()
         for path in sorted(INBOX.glob("*.json"), key=lambda one: one.stat().st_mtime):
-            done = path.with_suffix(".done")
-            if not done.exists():
-                handle(json.loads(path.read_bytes()))
-                done.touch()
-                print("done", path.stem, flush=True)
-            elif time.time() - done.stat().st_mtime > KEEP_S:
-                path.unlink()  # a repeat comes within four days
-                done.unlink()
+            try:
+                work_on(path)
+            except Exception:
+                traceback.print_exc()  # the others go on
         arrived.wait(60)
+
+
+def work_on(path: Path) -> None:
+    done = path.with_suffix(".done")
+    if not done.exists():
+        handle(json.loads(path.read_bytes()))
+        done.touch()
+        print("done", path.stem, flush=True)
+    elif time.time() - done.stat().st_mtime > KEEP_S:
+        path.unlink()  # a repeat comes within four days
+        done.unlink()
 
 
 class Receiver(BaseHTTPRequestHandler):
