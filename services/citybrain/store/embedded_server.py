@@ -135,7 +135,7 @@ class Server:
             raise FolderUnusable(f"{self.data} holds something else than a database") from error
         except PermissionError as error:
             raise FolderUnusable(f"{self.data} belongs to another user") from error
-        if os.geteuid() == 0 == self.data.stat().st_uid:
+        if os.geteuid() == 0 == self.data.stat().st_uid and major == str(MAJOR):
             _give_all(programs, self.data)  # a copy or a base backup that root has made
         if self.data.stat().st_uid != programs.user_id:
             raise FolderUnusable(f"{self.data} belongs to another user")
@@ -257,7 +257,7 @@ def _admit_root_only(data: Path) -> None:
 
 def _admit_backups(data: Path) -> None:
     """A folder of an earlier version lets root in, but not for a base backup."""
-    if (data / "pg_hba.conf").read_text() == _ROOT_ONLY_BEFORE:
+    if (data / "pg_hba.conf").read_text() in {"", _ROOT_ONLY_BEFORE}:  # empty: we were killed between the two
         (data / "pg_hba.conf").write_text(_ROOT_ONLY)
         _sync(data / "pg_hba.conf")
 
