@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import prometheus_client.core
 from pydantic import BaseModel
 
 import citybrain
@@ -79,17 +78,14 @@ gives which: [HTTP](http.md).
 
 def telemetry(table: Table) -> str:
     """Every metric of the process itself."""
-    rows = []
-    for metric in Metrics().registry.collect():
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        rows.append((f"`{name}`", metric.type, ", ".join(f"`{one}`" for one in _labels(metric)), metric.documentation))
-    return f"{_TELEMETRY}\n\n{table(('metric', 'type', 'labels', 'meaning'), sorted(rows))}"
-
-
-def _labels(metric: prometheus_client.core.Metric) -> list[str]:
     registry = Metrics().registry
-    collector = registry._names_to_collectors.get(metric.name)  # noqa: SLF001 - the library has no other way to ask
-    return list(getattr(collector, "_labelnames", ()))
+    collectors = registry._names_to_collectors  # noqa: SLF001 - the library has no other way to ask for labels
+    rows = []
+    for metric in registry.collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        labels = getattr(collectors.get(metric.name), "_labelnames", ())
+        rows.append((f"`{name}`", metric.type, ", ".join(f"`{one}`" for one in labels), metric.documentation))
+    return f"{_TELEMETRY}\n\n{table(('metric', 'type', 'labels', 'meaning'), sorted(rows))}"
 
 
 def webhooks(table: Table) -> str:

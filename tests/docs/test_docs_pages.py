@@ -46,6 +46,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+@pytest.mark.long  # it imports everything
+@pytest.mark.timeout(120)
 def test_reference_pages_have_not_drifted_from_the_code(postgres_server: Server) -> None:
     for name, text in generator().pages(postgres_server.dsn(TEMPLATE)).items():
         written = (ROOT / "docs" / "reference" / name).read_text("utf-8")
