@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -220,3 +221,14 @@ async def test_chunks_of_events_are_listed_and_dropped(wasm: Connection) -> None
     assert len(stretches) == 3
     assert await upkeep.forget_events(wasm, stretches[1].end) == [one.name for one in stretches[:2]]
     assert [row["id"] for row in await wasm.fetch("select id from event")] == ["e2"]
+
+
+async def test_what_a_restore_tells_timescale_is_understood(wasm: Connection) -> None:
+    """The steps of docs/howto/backup.md around pg_restore."""
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "backup.md").read_text("utf-8")
+    before, after = re.findall(r"select (timescaledb_(?:pre|post)_restore\(\))", page)
+    await _migrated(wasm)
+    assert await wasm.fetchval(f"select {before}")
+    assert await wasm.fetchval(f"select {after}")
+    await _add(wasm, {(1, OLD): 5})
+    assert await wasm.fetchval("select count(*) from metric_window_1m") == 1
