@@ -160,13 +160,14 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
 
 
 async def aggregate_until_end(settings: Settings) -> Consumed:
-    """Store what the topic has now, and end. Others may work beside it: what one has stored the other leaves alone."""
+    """Store what the topic has now, roll it up, and end. Others may work beside it: what one has made the other leaves alone."""
     if settings.database_url is None:
         raise SettingsError("`citybrain aggregate` needs CITYBRAIN_DATABASE_URL")
     place = _Place(settings.database_url, "cluster", "", "")
     async with _process(place, settings, None) as process:
         workers = partial(AggregateWorker, process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stops=True)
-        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS)
+        rollup = Rollup(process.pool, process.city, process.metrics)
+        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS, rollup)
 
 
 def _member(url: str) -> str:
