@@ -52,6 +52,9 @@ class Metrics:
             "citybrain_ingest_pressure", "Posts answered 429 or 503 with Retry-After, by status.", ("status",)
         )
         self.ingest_heartbeats = self._counter("citybrain_ingest_heartbeats", "Heartbeats appended to every partition.")
+        self.ingest_heartbeat_seconds = self._histogram(
+            "citybrain_ingest_heartbeat_seconds", "Seconds until every partition had a heartbeat: the way in, as a post takes it."
+        )
 
     def _pipeline(self) -> None:
         self.bus_append_seconds = self._histogram("citybrain_bus_append_seconds", "Seconds of one shared commit of appends.")
@@ -76,7 +79,7 @@ class Metrics:
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
         self.stage_through = self._gauge(
             "citybrain_stage_through_seconds",
-            "Up to when heartbeats have passed a stage, as a Unix time: stored, areas, ticks, delivered.",
+            "Up to when heartbeats have passed a stage, as a Unix time: accepted, stored, areas, ticks, delivered.",
             ("stage",),
         )
         self.dead_letters = self._gauge("citybrain_dead_letters", "Dead letters that were never put back.")
@@ -118,6 +121,9 @@ class Metrics:
         )
         self.deliver_breakers_opened = self._counter(
             "citybrain_deliver_breakers_opened", "Times that a failing endpoint was left alone for a while."
+        )
+        self.deliver_heartbeats = self._counter(
+            "citybrain_deliver_heartbeats", "Heartbeats that were sent, or taken where none is marked for them, by outcome.", ("outcome",)
         )
         self.deliver_errors = self._counter("citybrain_deliver_errors", "Steps that failed and are tried again.", ("kind",))
 

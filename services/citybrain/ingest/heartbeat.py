@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -25,7 +26,8 @@ async def beat(bus: Bus, clock: Callable[[], datetime], ingest: str, metrics: Me
     failing = False
     while True:
         try:
-            await bus.append_everywhere(EVENTS_TOPIC, heartbeat(clock(), ingest))
+            begun_at, begun_s = clock(), time.monotonic()
+            await bus.append_everywhere(EVENTS_TOPIC, heartbeat(begun_at, ingest))
         except CitybrainError as error:
             if not error.retryable:
                 raise
@@ -38,6 +40,8 @@ async def beat(bus: Bus, clock: Callable[[], datetime], ingest: str, metrics: Me
             _log.info("heartbeat_resumed")
         failing = False
         metrics.ingest_heartbeats.inc()
+        metrics.ingest_heartbeat_seconds.observe(time.monotonic() - begun_s)
+        metrics.stage_through.labels("accepted").set(begun_at.timestamp())
         begun.set()
         await asyncio.sleep(PERIOD_S)
 

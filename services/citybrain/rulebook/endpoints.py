@@ -33,6 +33,7 @@ class EndpointLine:
     format: Format
     default: bool
     language: Language
+    heartbeat: bool
     secret: str | None = field(repr=False)
     variable: str | None  # of the environment, holds the secret
     line: int
@@ -70,7 +71,7 @@ def with_secrets(lines: Sequence[EndpointLine], environment: Mapping[str, str]) 
 
 
 def _endpoint(document: Document, item: Node, before: Mapping[str, EndpointLine]) -> EndpointLine:
-    fields = document.fields(item, ("name", "url"), ("format", "default", "language", "secret"))
+    fields = document.fields(item, ("name", "url"), ("format", "default", "language", "heartbeat", "secret"))
     place = fields.get("secret", item)
     nothing: tuple[str | None, str | None] = (None, None)
     secret, variable = document.read(fields.get("secret"), _read_secret, nothing)
@@ -80,6 +81,7 @@ def _endpoint(document: Document, item: Node, before: Mapping[str, EndpointLine]
         format=document.read(fields.get("format"), one_of("format", FORMATS), "citybrain"),
         default=document.read(fields.get("default"), read_flag, False),
         language=document.read(fields.get("language"), one_of("language", LANGUAGES), "zh"),
+        heartbeat=document.read(fields.get("heartbeat"), read_flag, False),
         secret=secret,
         variable=variable,
         line=place.line,
