@@ -208,6 +208,7 @@ class Line:
     format: str = "citybrain"
     default: bool = False
     language: str = "zh"
+    heartbeat: bool = False
     secret: str | None = None
 
 

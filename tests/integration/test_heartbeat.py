@@ -24,6 +24,7 @@ from citybrain.endpoints import manage
 from citybrain.endpoints.manage import Changes, NotForRobots, Wish
 from citybrain.endpoints.secret import new_secret
 from citybrain.store import deliveries, endpoints, upkeep
+from citybrain.store.deliveries import DeliveryFilter
 from citybrain.store.keys import KeyStore
 from citybrain.telemetry import Metrics
 from citybrain_schemas.webhooks import HeartbeatWebhook
@@ -63,7 +64,9 @@ class Beating:
         """Up to when heartbeats have passed, as Prometheus is told."""
         metrics = Metrics()
         city = self.city.city
-        await measure(ApiParts(city.pool, city.bus, small_city, Access(KeyStore(city.pool)), "0", "embedded", metrics=metrics), None)
+        await measure(
+            ApiParts(city.pool, city.bus, small_city, Access(KeyStore(city.pool)), "0", "embedded", metrics=metrics), None
+        )
         samples = next(one for one in metrics.registry.collect() if one.name == "citybrain_stage_through_seconds").samples
         return {one.labels["stage"]: datetime.fromtimestamp(one.value, UTC) for one in samples}
 
@@ -72,9 +75,8 @@ class Beating:
 async def beating(dsn: str) -> AsyncIterator[Beating]:
     async with alerting(dsn, FULL) as city:
         metrics = Metrics()
-        flusher = Flusher(
-            city.pool, lambda: city.loaded[0], small_city, metrics, lambda: city.now, "https://city.example", lambda: None, UUID(int=1)
-        )  # fmt: skip
+        parts = (city.pool, lambda: city.loaded[0], small_city, metrics, lambda: city.now, "https://city.example", lambda: None)
+        flusher = Flusher(*parts, UUID(int=1))
         yield Beating(city, flusher, Deliverer(city.pool, LOOPBACK, metrics, lambda: datetime.now(UTC)))
 
 
@@ -156,9 +158,9 @@ async def test_what_was_not_taken_is_replaced_by_the_next_and_shows_nowhere(city
     assert "delivered" not in await city.stages()
     async with city.city.pool.acquire() as connection:
         assert await deliveries.lag(connection) == 0
-        listed = await deliveries.page(connection, deliveries.DeliveryFilter(), (datetime.max.replace(tzinfo=UTC), UUID(int=0)), 9)
-        asked = deliveries.DeliveryFilter(type="heartbeat")
-        shown = await deliveries.page(connection, asked, (datetime.max.replace(tzinfo=UTC), UUID(int=0)), 9)
+        latest = (datetime(2199, 1, 1, tzinfo=UTC), UUID(int=0))
+        listed = await deliveries.page(connection, DeliveryFilter(), latest, 9)
+        shown = await deliveries.page(connection, DeliveryFilter(type="heartbeat"), latest, 9)
     assert (listed, [row.endpoint for row in shown]) == ([], ["switch"])
     assert await city.city.pool.fetchval("select count(*) from v_delivery") == 0
     assert await city.city.pool.fetchval("select count(*) from attempt") == 1  # those of what was replaced are gone

@@ -60,9 +60,8 @@ class Rollup:
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
-            await until_cancelled(
-                self.step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s)
-            )
+            step = self.metrics.loops.begin("rollup").around(self.step)
+            await until_cancelled(step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s))
         finally:
             await self._lease.give_up(self.pool)
 

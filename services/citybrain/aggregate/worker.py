@@ -21,7 +21,7 @@ from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
 from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus, Membership
 from citybrain.city import City
-from citybrain.loops import note_failure
+from citybrain.loops import Pulse, note_failure
 from citybrain.store import batches
 from citybrain.store.batches import Figures, Position
 from citybrain.store.dictionary import Dictionary
@@ -65,9 +65,11 @@ class AggregateWorker:
     _positions: dict[int, Position] = field(default_factory=dict)
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
+    _pulse: Pulse | None = None
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""
+        self._pulse = self.metrics.loops.begin("aggregate")
         while True:
             try:
                 await self._read_on()
@@ -86,6 +88,8 @@ class AggregateWorker:
 
     async def _failed(self, error: Exception) -> None:
         self._failures += 1
+        if self._pulse is not None:
+            self._pulse.failed(error)
         note_failure(_log, "aggregate_failed", self.metrics.aggregate_errors, error)
         await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
 
@@ -124,6 +128,7 @@ class AggregateWorker:
         while True:
             if self._has_moved():
                 raise _Moved
+            self._come_round()
             if ready is None:
                 await self._wait()
                 ready = await self._prepare(self.offsets())
@@ -138,6 +143,11 @@ class AggregateWorker:
                 ready = await upcoming
             finally:
                 upcoming.cancel()
+
+    def _come_round(self) -> None:
+        """Work goes on; it has begun when it is clear which partitions are ours, be it none."""
+        if self._pulse is not None and (self.membership is None or self._assignment > 0):
+            self._pulse.done()
 
     async def _wait(self) -> None:
         if self._positions:

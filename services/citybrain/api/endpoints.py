@@ -35,7 +35,9 @@ class NewEndpoint(BaseModel):
     default: Annotated[bool, Field(description="gets alerts that match no route")] = False
     language: Annotated[Language, Field(description="of what group robots are told")] = "zh"
     secret: Annotated[Secret | None, Field(description="without it one is made")] = None
-    heartbeat: Annotated[bool, Field(description="gets a webhook of type heartbeat once a minute while every stage works")] = False
+    heartbeat: Annotated[bool, Field(description="gets a webhook of type heartbeat once a minute while every stage works")] = (
+        False
+    )
 
 
 class EndpointChanges(BaseModel):

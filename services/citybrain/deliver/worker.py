@@ -74,6 +74,7 @@ class Deliverer:
         return began > 0
 
     async def _claiming(self, poster: Poster) -> None:
+        pulse = self.metrics.loops.begin("deliver")
         while True:
             self.wake.clear()
             began = 0
@@ -82,7 +83,7 @@ class Deliverer:
                 nonlocal began
                 began = await self._claim(poster)
 
-            await self._until_done(claim)
+            await self._until_done(pulse.around(claim))
             if began == 0:
                 await woken(self.wake, IDLE_S)
 

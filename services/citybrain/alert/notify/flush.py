@@ -75,7 +75,8 @@ class Flusher:
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next step finds everything where it was."""
         try:
-            await until_cancelled(self.step, self._failed, self.wake, IDLE_S)
+            step = self.metrics.loops.begin("notify").around(self.step)
+            await until_cancelled(step, self._failed, self.wake, IDLE_S)
         finally:
             await self._lease.give_up(self.pool)
 
