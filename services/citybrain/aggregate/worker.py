@@ -128,8 +128,8 @@ class AggregateWorker:
         while True:
             if self._has_moved():
                 raise _Moved
-            self._come_round()
             if ready is None:
+                self._come_round()
                 await self._wait()
                 ready = await self._prepare(self.offsets())
                 continue
@@ -145,7 +145,7 @@ class AggregateWorker:
                 upcoming.cancel()
 
     def _come_round(self) -> None:
-        """Work goes on; it has begun when it is clear which partitions are ours, be it none."""
+        """All there was is stored, or a batch is. Work begins when it is clear which partitions are ours, be it none."""
         if self._pulse is not None and (self.membership is None or self._assignment > 0):
             self._pulse.done()
 
@@ -202,6 +202,7 @@ class AggregateWorker:
         self._announced.committed()
         self._limit.count(decoded.records, dead)
         self._failures = 0
+        self._come_round()
         self._go_to(decoded, context)
         self._tell(decoded, figures, time.monotonic() - begun)
         self.stored()
