@@ -51,7 +51,7 @@ async def test_gauges_tell_lag_stages_dead_letters_endpoints_and_disk(database: 
         assert told("stage_through_seconds", stage="stored") is not None
         assert told("dead_letters") == 1
         assert (told("database_bytes") or 0) > 1_000_000
-        assert (told("disk_free_bytes") or 0) > 0
+        assert (told("disk_free_bytes", place="data") or 0) > 0
 
 
 async def endpoint(pool: Pool, name: str, disabled_at: datetime | None, open_for_s: int | None) -> None:

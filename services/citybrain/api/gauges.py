@@ -51,6 +51,7 @@ async def measure(parts: ApiParts, data: Path | None) -> None:
         metrics.endpoints.labels(state).set(getattr(found, state))
     metrics.dead_letters.set(found.dead_letters)
     metrics.database_bytes.set(found.bytes)
+    metrics.watermark_delay.set(parts.city().settings.watermark_delay.total_seconds())
     stages: dict[str, datetime | None] = {
         "stored": parse_time(status["roles"]["aggregate"].get("watermark")),
         "areas": found.areas,
@@ -61,4 +62,4 @@ async def measure(parts: ApiParts, data: Path | None) -> None:
         if through is not None:
             metrics.stage_through.labels(stage).set(through.timestamp())
     if data is not None:
-        metrics.disk_free.set((await asyncio.to_thread(shutil.disk_usage, data)).free)
+        metrics.disk_free.labels("data").set((await asyncio.to_thread(shutil.disk_usage, data)).free)
