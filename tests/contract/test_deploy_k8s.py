@@ -106,6 +106,8 @@ def test_probes_ports_and_services_meet(name: str) -> None:
     assert of_kind("PodDisruptionBudget")[name]["selector"]["matchLabels"] == labels
     assert WORKLOADS[name]["spec"]["replicas"] == 2
     assert WORKLOADS[name]["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"])
+    [settings] = [one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap"]
+    assert settings["CITYBRAIN_METRICS_PORT"] == str(ports["metrics"])
 
 
 def test_scaling_names_what_is_there() -> None:
@@ -128,4 +130,8 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
     ports = {one["port"] for rule in policies["nothing-else"]["egress"] for one in rule["ports"]}
     assert ports == {53, 5432, 9092}
     assert policies["webhooks"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "deliver"
+    [scraped] = policies["metrics"]["ingress"]
+    [settings] = [one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap"]
+    assert [str(one["port"]) for one in scraped["ports"]] == [settings["CITYBRAIN_METRICS_PORT"]]  # it takes no key
+    assert scraped["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     assert policies["callers"]["podSelector"]["matchExpressions"][0]["values"] == ["ingest", "api"]
