@@ -100,7 +100,7 @@ TABLES = {
     "change_position": "How far alert has read `change`.",
     "command": "What people asked of alerts: acknowledge, comment, close.",
     "dead_letter": "Records that could not be decoded, byte for byte, with the reason and the offset.",
-    "delivery": "Webhooks: the bytes that are signed, the id that all attempts carry, and where it stands. A heartbeat has a `tick`.",
+    "delivery": "Webhooks: the bytes that are signed, the id of all attempts, and where it stands. Heartbeats have a `tick`.",
     "dirty": "What rollup has to make anew: minutes of areas, and hours and days above them.",
     "dirty_later": "Hours and days to make, with the moment from which they are due.",
     "endpoint": "Receivers of webhooks.",

@@ -97,7 +97,9 @@ class Metrics:
             "citybrain_endpoints", "Receivers of webhooks: those that work, are left alone, are disabled.", ("state",)
         )
         self.database_bytes = self._gauge("citybrain_database_bytes", "Bytes of the database.")
-        self.disk_free = self._gauge("citybrain_disk_free_bytes", "Free bytes where an embedded city keeps its database.", ("place",))
+        self.disk_free = self._gauge(
+            "citybrain_disk_free_bytes", "Free bytes where an embedded city keeps its database.", ("place",)
+        )
         self.watermark_delay = self._gauge(
             "citybrain_watermark_delay_seconds", "How far the watermark stays behind time, as the profile says."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,25 @@ def test_scaling_names_what_is_there() -> None:
     assert asked["topic"] == EVENTS_TOPIC
     assert asked["consumerGroup"] == f"citybrain.aggregate.{EVENTS_TOPIC}"
     assert settings["CITYBRAIN_BUS"] == f"kafka://{asked['bootstrapServers']}"
+
+
+def test_what_the_operator_of_prometheus_is_given_is_there() -> None:
+    folder = FOLDER / "monitoring"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    assert kustomization["resources"] == ["..", "pods.yaml", "rules.yaml"]
+    [pods] = documents("monitoring/pods.yaml")
+    [endpoint] = pods["spec"]["podMetricsEndpoints"]
+    labels = [one["spec"]["template"]["metadata"]["labels"] for name, one in WORKLOADS.items() if name in ROLES]
+    assert {one[pods["spec"]["jobLabel"]] for one in labels} == {"citybrain"}
+    assert all(pods["spec"]["selector"]["matchLabels"].items() <= one.items() for one in labels)
+    for name in ROLES:
+        assert endpoint["port"] in {one["name"] for one in WORKLOADS[name]["spec"]["template"]["spec"]["containers"][0]["ports"]}
+    spec = importlib.util.spec_from_file_location("make_rules", folder / "make_rules.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert (folder / "rules.yaml").read_text("utf-8") == made.manifest(), "run python deploy/k8s/monitoring/make_rules.py"
 
 
 def test_the_network_is_closed_but_for_what_is_named() -> None:

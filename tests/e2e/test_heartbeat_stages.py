@@ -1,4 +1,4 @@
-"""A cluster whose roles are killed one after the other: each time exactly one stage of the heartbeat stands still, then goes on."""
+"""A cluster whose roles are killed one by one: each time exactly one stage of the heartbeat stands still, then goes on."""
 
 from __future__ import annotations
 
