@@ -75,13 +75,14 @@ def _endpoint(document: Document, item: Node, before: Mapping[str, EndpointLine]
     place = fields.get("secret", item)
     nothing: tuple[str | None, str | None] = (None, None)
     secret, variable = document.read(fields.get("secret"), _read_secret, nothing)
+    format_ = document.read(fields.get("format"), one_of("format", FORMATS), "citybrain")
     return EndpointLine(
         name=document.read(fields.get("name"), _name_reader(before), ""),
         url=document.read(fields.get("url"), _read_url, ""),
-        format=document.read(fields.get("format"), one_of("format", FORMATS), "citybrain"),
+        format=format_,
         default=document.read(fields.get("default"), read_flag, False),
         language=document.read(fields.get("language"), one_of("language", LANGUAGES), "zh"),
-        heartbeat=document.read(fields.get("heartbeat"), read_flag, False),
+        heartbeat=document.read(fields.get("heartbeat"), _heartbeat_reader(format_), False),
         secret=secret,
         variable=variable,
         line=place.line,
@@ -96,6 +97,16 @@ def _name_reader(before: Mapping[str, EndpointLine]) -> Callable[[str], str]:
         if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or text != text.strip():
             raise ValueError(f"has to be 1 to {LONGEST_NAME} characters on one line, without spaces around them")
         return text
+
+    return read
+
+
+def _heartbeat_reader(format_: Format) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        marked = read_flag(text)
+        if marked and format_ != "citybrain":
+            raise ValueError("the heartbeat is for programs: the format has to be citybrain")
+        return marked
 
     return read
 
