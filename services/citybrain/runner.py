@@ -7,12 +7,9 @@ only way a role stops; SIGTERM first lets the HTTP server finish what it has beg
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +29,7 @@ from citybrain.access.keys import ensure_admin_key
 from citybrain.aggregate.drain import Consumed, consume
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
+from citybrain.aggregate.shards import ALL
 from citybrain.aggregate.upkeep import Keep, Upkeep
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
@@ -42,6 +40,7 @@ from citybrain.api.gauges import keep_measuring
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.kafka import open_kafka_bus
+from citybrain.bus.members import PostgresMembership
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
@@ -64,7 +63,6 @@ from citybrain_schemas.topics import EVENTS_TOPIC
 _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
 READING_CONNECTIONS = 6
-_M_ARENA_MAX = -8  # of malloc.h
 WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
 LOOPBACK = IPv4Network("127.0.0.1/32")
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
@@ -265,11 +263,17 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         await AggregateWorker(*parts, stored, name, membership, stops).run()
 
+    async def roll_up() -> None:
+        if process.mode == "cluster":
+            rollup.membership = sharing = PostgresMembership(process.pool, ("rollup", "aggregate", process.member), len(ALL))
+            await sharing.begin()
+        await rollup.run()
+
     said = process.settings
     keep = Keep(said.bus_retention, said.storage_keep_deliveries, said.storage_compress_after)
     upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, keep, process.city, process.clock, process.metrics)
     process.readiness.needs(serving.working(process.metrics.loops, "aggregate", "rollup"))
-    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), rollup.run(), upkeep.run()]
+    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), roll_up(), upkeep.run()]
 
 
 def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
@@ -339,7 +343,7 @@ async def _serve(process: Process, listener: serving.Listener, app: Front, tasks
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    _calm_collector()
+    vitals.calm_collector()
     _log.info("starting", extra={"mode": process.mode, "version": VERSION, "city": process.city().settings.name.en})
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(one) for one in (*tasks, *_own_tasks(process), _announce(process, listener))]
@@ -359,20 +363,6 @@ def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     """What every process does besides its roles' work."""
     watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
     return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch]
-
-
-def _calm_collector() -> None:
-    """What was made at start stays for good, and batches make many objects but few cycles: look for garbage less often, and let
-    threads share two heaps.
-
-    Measured: decoding a batch costs half of what it does with Python's own settings; over a million events resident memory
-    grows by 7 %, by 47 % with (100_000, 20, 20) and a heap for every thread (tests/bench).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 2)
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc alone has it
-        mallopt(_M_ARENA_MAX, 2)
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:

@@ -10,7 +10,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 from unittest.mock import patch
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 
 from citybrain.aggregate import rollup
 from citybrain.aggregate.modes import metric_rows
-from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.verify import differences
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.api.state import dump
@@ -32,6 +30,7 @@ from oracle import Expected, Key, windows
 from pipeline import Pipeline, pipeline
 from postgres import Databases, fresh_database
 from records import records, small_city, stamp
+from sharing import shared_rollup
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
 CITIES = {zone: small_city(zone) for zone in ZONES}
@@ -48,13 +47,14 @@ class Deed(NamedTuple):
 
 
 class Story(NamedTuple):
-    """How a set of events arrives: indices of events a post, and what is done after each."""
+    """How a set of events arrives: indices of events a post, what is done after each, and by how many rollups."""
 
     posts: list[list[int]]
     deeds: list[list[Deed]]
     partitions: int
     max_records: int
     limits: tuple[int, int, int]
+    rollups: int = 1
 
 
 @st.composite
@@ -78,7 +78,8 @@ def stories(draw: st.DrawFn, events: Sequence[Happening]) -> Story:
     )
     deeds = [draw(st.lists(deed, max_size=3)) for _ in posts]
     limits = st.sampled_from(((50_000, 20_000, 5_000), (1, 1, 1), (4, 2, 3), (3, 50, 1)))
-    return Story(posts, deeds, draw(st.integers(1, 4)), draw(st.sampled_from((1, 5, 20_000))), draw(limits))
+    sizes = draw(st.integers(1, 4)), draw(st.sampled_from((1, 5, 20_000)))
+    return Story(posts, deeds, *sizes, draw(limits), draw(st.sampled_from((1, 1, 2, 3))))
 
 
 async def dumped(city: Pipeline, profile: City) -> list[str]:
@@ -140,7 +141,7 @@ async def renew(city: Pipeline, profile: City, story: Story, fuse: Fuse) -> None
     pool: Any = CrashingPool(city.pool, fuse)
     metrics = Metrics()
     city.worker = AggregateWorker(pool, city.bus, EVENTS_TOPIC, lambda: profile, metrics, max_records=story.max_records)
-    city.rollup = Rollup(pool, lambda: profile, metrics, owner=uuid4())
+    city.rollup = shared_rollup(pool, lambda: profile, story.rollups)
     await city.pool.execute("update lease set until = now() - interval '1 s'")  # so that nobody has to wait for it
 
 

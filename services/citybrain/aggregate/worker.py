@@ -18,6 +18,7 @@ from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
 from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
+from citybrain.aggregate.shards import sharding
 from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus, Membership
 from citybrain.city import City
@@ -58,7 +59,7 @@ class AggregateWorker:
     membership: Membership | None = None
     stops: bool = False
     max_records: int = MAX_RECORDS
-    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _dictionary: Dictionary = field(init=False)
     _announced: Announced = field(default_factory=Announced)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
@@ -66,6 +67,9 @@ class AggregateWorker:
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
     _pulse: Pulse | None = None
+
+    def __post_init__(self) -> None:
+        self._dictionary = Dictionary(sharding(self.city))
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""

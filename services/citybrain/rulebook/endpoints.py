@@ -75,7 +75,8 @@ def _endpoint(document: Document, item: Node, before: Mapping[str, EndpointLine]
     place = fields.get("secret", item)
     nothing: tuple[str | None, str | None] = (None, None)
     secret, variable = document.read(fields.get("secret"), _read_secret, nothing)
-    format_ = document.read(fields.get("format"), one_of("format", FORMATS), "citybrain")
+    usual: Format = "citybrain"
+    format_ = document.read(fields.get("format"), one_of("format", FORMATS), usual)
     return EndpointLine(
         name=document.read(fields.get("name"), _name_reader(before), ""),
         url=document.read(fields.get("url"), _read_url, ""),
