@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from citybrain.aggregate import rollup
+from citybrain.aggregate import newest, rollup
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.verify import differences
 from citybrain.aggregate.worker import AggregateWorker
@@ -47,7 +47,8 @@ class Deed(NamedTuple):
 
 
 class Story(NamedTuple):
-    """How a set of events arrives: indices of events a post, what is done after each, and by how many rollups."""
+    """How a set of events arrives: indices of events a post, what is done after each, by how many rollups, and from how
+    many rows on they are copied in."""
 
     posts: list[list[int]]
     deeds: list[list[Deed]]
@@ -55,6 +56,7 @@ class Story(NamedTuple):
     max_records: int
     limits: tuple[int, int, int]
     rollups: int = 1
+    copied_from: int = newest.AT_LEAST
 
 
 @st.composite
@@ -79,7 +81,7 @@ def stories(draw: st.DrawFn, events: Sequence[Happening]) -> Story:
     deeds = [draw(st.lists(deed, max_size=3)) for _ in posts]
     limits = st.sampled_from(((50_000, 20_000, 5_000), (1, 1, 1), (4, 2, 3), (3, 50, 1)))
     sizes = draw(st.integers(1, 4)), draw(st.sampled_from((1, 5, 20_000)))
-    return Story(posts, deeds, *sizes, draw(limits), draw(st.sampled_from((1, 1, 2, 3))))
+    return Story(posts, deeds, *sizes, draw(limits), draw(st.sampled_from((1, 1, 2, 3))), draw(st.sampled_from((1, 2, 500))))
 
 
 async def dumped(city: Pipeline, profile: City) -> list[str]:
@@ -113,6 +115,7 @@ async def told(
         with ExitStack() as smaller:
             for name, limit in zip(("MAX_DIRTY", "MAX_DUE", "MAX_STATEMENT_ROWS"), story.limits, strict=True):
                 smaller.enter_context(patch.object(rollup, name, limit))
+            smaller.enter_context(patch.object(newest, "AT_LEAST", story.copied_from))
             await renew(city, profile, story, Fuse())
             for post, deeds in zip(story.posts, story.deeds, strict=True):
                 await city.post(records(events[index] for index in post))

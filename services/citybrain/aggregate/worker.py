@@ -18,6 +18,7 @@ from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
 from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
+from citybrain.aggregate.newest import Newest
 from citybrain.aggregate.shards import sharding
 from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus, Membership
@@ -61,6 +62,7 @@ class AggregateWorker:
     max_records: int = MAX_RECORDS
     _dictionary: Dictionary = field(init=False)
     _announced: Announced = field(default_factory=Announced)
+    _newest: Newest = field(default_factory=Newest)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
@@ -189,6 +191,7 @@ class AggregateWorker:
             settings.watermark_delay,
             self._dictionary,
             self._announced,
+            self._newest,
             self._least_watermark(),
             {number: position.last_heartbeat for number, position in self._positions.items()},
         )
@@ -201,9 +204,11 @@ class AggregateWorker:
         except BaseException:
             self._dictionary.rolled_back()
             self._announced.rolled_back()
+            self._newest.rolled_back()
             raise
         self._dictionary.committed()
         self._announced.committed()
+        self._newest.committed()
         self._limit.count(decoded.records, dead)
         self._failures = 0
         self._come_round()

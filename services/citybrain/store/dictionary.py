@@ -43,6 +43,7 @@ class Dictionary:
         self._new_series: dict[Series, int] = {}
         self._pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}  # a series as a plain tuple: its number and its area's
         self._new_pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}
+        self.born: set[int] = set()  # series that this transaction has added
 
     def committed(self) -> None:
         """Keep what the transaction added."""
@@ -62,6 +63,7 @@ class Dictionary:
         self._new_sources = {}
         self._new_series = {}
         self._new_pairs = {}
+        self.born = set()
 
     async def number_sources(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         """The number of every name, given out now where it has none."""
@@ -88,7 +90,8 @@ class Dictionary:
                 found[one] = number
         if missing:
             columns = [list(column) for column in zip(*missing, strict=True)]
-            await connection.execute(_SQL["add_series"], *columns, [self._shard(one) for one in missing], SHARDS)
+            new = await connection.fetch(_SQL["add_series"], *columns, [self._shard(one) for one in missing], SHARDS)
+            self.born |= {row["series_no"] for row in new}
             rows = await connection.fetch(_SQL["find_series"], *columns)
             added = {one: row["series_no"] for one, row in zip(missing, rows, strict=True)}
             self._new_series |= added

@@ -7,7 +7,7 @@ insert into source (name) select name from unnest($1::text[]) as n (name) order 
 select name, source_no from source where name = any ($1::text[])
 
 -- name: add_series
--- Number series that are new, sorted, each with the next number of its shard.
+-- Number series that are new, sorted, each with the next number of its shard; these numbers.
 insert into series (series_no, metric, area, subject, source) overriding system value
 select nextval(pg_get_serial_sequence('series', 'series_no')) * $6::integer + shard, metric, area, subject, source
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[]) as n (metric, area, subject, source, shard)
@@ -15,6 +15,7 @@ select nextval(pg_get_serial_sequence('series', 'series_no')) * $6::integer + sh
                       and coalesce(s.subject, '') = coalesce(n.subject, '') and coalesce(s.source, '') = coalesce(n.source, ''))
  order by metric collate "C", area collate "C", subject collate "C", source collate "C"
 on conflict do nothing
+returning series_no
 
 -- name: find_series
 -- The numbers of known series, in the order asked.
