@@ -2,7 +2,7 @@
 
 Migrations are numbered files, forward only, each applied once, all that are missing in one transaction. Several hosts may
 call at once: an advisory lock lets one work while the others wait, and nobody waits for a lock longer than a minute. Where
-TimescaleDB can be used the tables that grow become its hypertables.
+TimescaleDB can be used the tables that grow become its hypertables. Views may be made anew on the way; who could read them still can.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import resources
 import asyncpg
 
 from citybrain.errors import CitybrainError
-from citybrain.store import timescale
+from citybrain.store import readers, timescale
 from citybrain.store.pool import Pool, connect, translated
 
 _log = logging.getLogger(__name__)
@@ -72,8 +72,10 @@ async def _migrate(dsn: str, chunk: timedelta) -> list[str]:
                 " (name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
             )
             done = {row["name"]: row["sha256"] for row in await connection.fetch("select name, sha256 from migration")}
+            may_read = await readers.holders(connection)
             applied = [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
             await timescale.adopt(connection, chunk)
+            await readers.let_read(connection, may_read)
             return applied
     finally:
         await connection.close()

@@ -1,0 +1,85 @@
+"""Roles of PostgreSQL that read the views and nothing else: for Grafana and analysts. Called by `citybrain readers` and migrate.
+
+A role belongs to the server, not to a database: a migration that made one would need a right that the owner of a managed
+database may lack, and a restored database would name a role that is not there. So people make it, once, and migrate only
+takes care that whoever could read the views still can. Views work with their owner's rights: a reader needs none on tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from citybrain.errors import CitybrainError
+from citybrain.store.pool import Connection, Pool, translated
+from citybrain.store.queries import load
+
+_SQL = load("readers")
+
+
+class ReaderRefused(CitybrainError):
+    """This role cannot be made a reader, or the database's user may not do it."""
+
+
+async def holders(connection: Connection) -> list[str]:
+    """Everybody who was given a view."""
+    return [row["name"] for row in await connection.fetch(_SQL["holders"])]
+
+
+async def let_read(connection: Connection, roles: Sequence[str]) -> None:
+    """Give these roles every view, those included that a migration has made anew."""
+    for role in roles:
+        for row in await connection.fetch(_SQL["grants"], role):
+            await connection.execute(row[0])
+
+
+async def add_reader(pool: Pool, role: str, verifier: str | None) -> bool:
+    """Let a role read; True when it was made now. `verifier` is its password in the server's form, None leaves it as it is.
+
+    Safe to repeat. Raises ReaderRefused, with what an administrator of the server has to do.
+    """
+    with translated():
+        async with pool.acquire() as connection, connection.transaction():
+            there = await connection.fetchrow(_SQL["role"], role)
+            if there is not None and (more := await connection.fetch(_SQL["too_much"], role)):
+                raise ReaderRefused(f"{role} may do more than read views, for example with {more[0]['name']}: choose another name")
+            try:
+                await _make(connection, role, verifier, made=there is None)
+                await let_read(connection, [role])
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise ReaderRefused(
+                    f"the user of this database may not do that ({error}): have an administrator of the server run"
+                    f" `create role {role} login password '…'` and `grant {role} to <that user> with admin option`, and try again"
+                ) from error
+            return there is None
+
+
+async def _make(connection: Connection, role: str, verifier: str | None, *, made: bool) -> None:
+    if made and verifier is None:
+        raise ReaderRefused(f"there is no role {role}")
+    if verifier is not None:
+        statement = await connection.fetchval(_SQL["make" if made else "give_password"], role, verifier)
+        await connection.execute(statement)
+    for row in await connection.fetch(_SQL["limits"], role):
+        await connection.execute(row[0])
+
+
+async def remove_reader(pool: Pool, role: str) -> None:
+    """Take the views back and drop the role. Raises ReaderRefused."""
+    with translated():
+        async with pool.acquire() as connection, connection.transaction():
+            if role not in await holders(connection):
+                raise ReaderRefused(f"{role} is no reader")
+            try:
+                for row in await connection.fetch(_SQL["revokes"], role):
+                    await connection.execute(row[0])
+            except (asyncpg.InsufficientPrivilegeError, asyncpg.DependentObjectsStillExistError) as error:
+                raise ReaderRefused(f"{role} cannot be dropped: {error}") from error
+
+
+async def list_readers(pool: Pool) -> list[str]:
+    """Their names."""
+    with translated():
+        async with pool.acquire() as connection:
+            return await holders(connection)
