@@ -1,4 +1,4 @@
-"""Alerts, their logs and deliveries of the seeded city, as the alert and deliver roles would have left them. Used by seeding.py."""
+"""Alerts, their logs and deliveries of the seeded city, as alert and deliver would have left them. Used by seeding.py."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ RULES = (
     Rule("supply_cold", "info", "Supply is cold", "供水温度偏低", "heat-temp", "heat-duty"),
 )
 _ALERT = (
-    "alert_id", "rule", "scope", "rule_version", "severity", "state", "provisional", "sequence", "area", "path", "subject", "labels",
-    "title", "summary", "threshold", "value", "peak", "started_at", "since", "fired_at", "ended_at", "opened_at", "changed_at", "handling",
-    "handled_by",
+    "alert_id", "rule", "scope", "rule_version", "severity", "state", "provisional", "sequence", "area", "path", "subject",
+    "labels", "title", "summary", "threshold", "value", "started_at", "since", "fired_at", "ended_at", "opened_at", "changed_at",
+    "handling", "handled_by",
 )  # fmt: skip
 _LOG = ("alert_id", "entry", "at", "kind", "tick", "provisional", "by")
 _DELIVERY = (
@@ -84,9 +84,10 @@ def _alert(
     title, labels = json.dumps({"en": rule.en, "zh": rule.zh}), json.dumps({"team": rule.duty})
     changed = ended or started
     return (
-        alert_id, rule.name, f"subject:{subject}", 1, rule.severity, "firing" if ended is None else "resolved", False, 1, path[0], path,
-        subject, labels, title, summary, "avg >= 0.95", "{}", None, started, started, started, ended, started + timedelta(seconds=2),
-        changed + timedelta(seconds=2), handling, "duty-1" if handling == "acknowledged" else None,
+        alert_id, rule.name, f"subject:{subject}", 1, rule.severity, "firing" if ended is None else "resolved", False, 1,
+        path[0], path, subject, labels, title, summary, "avg >= 0.95", "{}", started, started, started, ended,
+        started + timedelta(seconds=2), changed + timedelta(seconds=2), handling,
+        "duty-1" if handling == "acknowledged" else None,
     )  # fmt: skip
 
 

@@ -72,8 +72,10 @@ def _utility(medium: str, quantity: str, unit: str, count: int, figures: tuple[f
 
 
 _RATIO = ("parking.occupied_ratio", 0.52, 0.38, 0.12)
+_OCCUPIED = ("parking.occupied", 156, 114, 36)
+_LOT = {"occupied": 182, "capacity": 300}
 KINDS = (
-    Kind("lot", "parking.occupancy", {"occupied": 182, "capacity": 300}, (_RATIO, ("parking.occupied", 156, 114, 36)), 100, 5, 13.0, capacity=300),
+    Kind("lot", "parking.occupancy", _LOT, (_RATIO, _OCCUPIED), 100, 5, 13.0, capacity=300),
     _utility("water", "consumption", "m³", 40, (4, 2.5, 1), phase=4),
     _utility("water", "pressure", "kPa", 30, (310, -40, 20), phase=4),
     _utility("power", "consumption", "kWh", 40, (22, 12, 4), phase=8),
@@ -84,8 +86,7 @@ KINDS = (
     _utility("heat", "temperature", "°C", 30, (58, 6, 2), phase=16),
     Kind("bin", "bin.level", {"level_percent": 64}, (("bin.level", 48, 30, 22),), 70, 5, 19.0, phase=20),
     Kind("sensor", "device.battery", {"percent": 81}, (("device.battery", 78, 2, 16),), 50, 5, 15.0, phase=24),
-    replace(_utility("water", "pressure", "kPa", 10, (405, -25, 12), every=MINUTE), prefix="pump", grids=1),
-    replace(_utility("power", "power", "kW", 10, (64, 30, 9), every=MINUTE), prefix="feeder", grids=1),
+    replace(_utility("water", "pressure", "kPa", 20, (405, -25, 12), every=MINUTE), prefix="pump", grids=1),
 )  # fmt: skip
 # (source, metric, base, swing, noise): counts of what happened in two hours of a grid
 SOURCES = (
@@ -97,7 +98,8 @@ SOURCES = (
     ("/desk/12345", "case.closed", 4.0, 3.0, 3.0),
     ("/citizens/app", "citizen.reports", 4.0, 4.0, 3.0),
     ("/trucks/gps", "sanitation.collections", 6.0, 5.0, 2.0),
-    *((f"/{medium}/desk", f"{medium}.{what}", 0.1, 0.1, 0.8) for medium in ("water", "power", "gas", "heat") for what in ("outages", "leaks")),
+    *((f"/{medium}/desk", f"{medium}.outages", 0.1, 0.1, 0.8) for medium in ("water", "power", "gas", "heat")),
+    *((f"/{medium}/desk", f"{medium}.leaks", 0.1, 0.1, 0.8) for medium in ("water", "power", "gas", "heat")),
 )  # fmt: skip
 _SILENT = timedelta(hours=9)  # as of the end: some meters have been silent for so long
 _GAP = (timedelta(hours=33), timedelta(hours=27))  # all car parks of one grid, once

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import asyncpg
+from typing import Any
 
 from citybrain.aggregate.modes import MODES, metric_rows
+from citybrain.api.steps import Step
 from citybrain.city import LEVELS, City
 from citybrain.profiles import load, read_city
 from citybrain.store.dictionary import Dictionary, Series, put_metrics
@@ -27,58 +27,16 @@ from seeded_plan import Measured, assets, measured
 PROFILE = Path(__file__).parents[1] / "deploy" / "city"
 STRETCH = timedelta(days=10)  # of one statement
 SESSIONS = 2
-_COLUMNS = "(series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)"
-_TABLES = """
-create table seed_leaf (series integer, parent integer, every integer, phase integer, base float8, swing float8, noise float8,
-                        peak float8, weight bigint, most float8, quiet_from timestamptz, quiet_to timestamptz);
-create table seed_area (series integer, parent integer, depth integer, mode smallint);
-"""
-# Bytewise `latest` is (microseconds, source, id, value). Counts have as many readings as their value says. `offset 0` has
-# PostgreSQL compute a row's figures once, not wherever they are named.
-_MINUTES = f"""
-insert into metric_window_1m {_COLUMNS}
-select series, at, parent, true, case when weight < 0 then raw else 1 end, micros, micros, micros,
-       epoch || '000000\x01/seed\x01' || series || '\x01' || micros, case when weight > 0 then raw * (weight / 1000000) end,
-       case when weight > 0 then weight end, case when weight < 0 then 0 else 1 end
-  from (select *, case when weight < 0 then raw * 1000000 else raw end as micros
-          from (select l.series, t.at, t.epoch, l.parent, l.weight, least(l.most,
-                       (greatest(0, l.base + l.swing * t.damped * cos((t.hour - l.peak) * 0.2617993878)
-                        + l.noise * (hashint8(t.epoch + l.series * 7919) % 1000) / 1000.0::float8)
-                       * case when l.weight < 0 then 1 else 1000000 end))::bigint as raw
-                  from (select every, phase, at, epoch, (epoch / 3600.0 + 8)::float8 as hour,
-                               case when (epoch / 86400 + 4) % 7 in (0, 6) then 0.65 else 1 end::float8 as damped
-                          from (select every, phase, at, extract(epoch from at)::bigint as epoch
-                                  from (select distinct every, phase from seed_leaf) beat
-                                 cross join generate_series(date_bin(beat.every * interval '1 minute', $1, timestamptz '2000-01-01 00:00+00')
-                                              + beat.phase * interval '1 minute', $2::timestamptz, beat.every * interval '1 minute') at
-                                 where at >= $1 and at < $2 offset 0) moment offset 0) t
-                  join seed_leaf l on l.every = t.every and l.phase = t.phase
-                   and (t.at < l.quiet_from or t.at >= l.quiet_to or l.quiet_from is null) offset 0) figure offset 0) row
- where weight >= 0 or raw > 0
- order by at, series
-"""  # noqa: S608
-_UP = f"""
-insert into {{table}} {_COLUMNS}
-select series, start, parent, false, sum(count), sum(sum), min(min), max(max), max(latest),
-       case when mode = 3 then max(part) else sum(part) end, sum(weight), sum(subjects)
-  from (select a.series, c.start, a.parent, a.mode, c.count, c.sum, c.min, c.max, c.latest, c.subjects,
-               case when not c.leaf then c.part when a.mode = 0 then c.sum when a.mode = 4 then round(c.part / c.count, 6)
-                    else round(c.sum / c.count, 6) end as part,
-               case when c.leaf and a.mode = 4 then round(c.weight / c.count, 6) else c.weight end as weight
-          from {{table}} c join seed_area a on a.series = c.parent and a.depth = $3
-         where c.start >= $1 and c.start < $2) child
- group by series, start, parent, mode
- order by series, start
-"""
-_LONGER = f"""
-insert into {{table}} {_COLUMNS}
-select series, {{start}}, parent, true, sum(count), sum(sum), min(min), max(max), max(latest), sum(part), sum(weight), max(subjects)
-  from {{finer}} where leaf and start >= $1 and start < $2
- group by series, {{start}}, parent
- order by series, 2
-"""
-_HOUR = "date_bin('1 hour', start, timestamptz '2000-01-01 00:00+00')"
-_DAY = "date_trunc('day', start, 'Asia/Shanghai')"
+STATEMENT_S = 600
+Piece = tuple[datetime, datetime]
+
+
+def _statements() -> dict[str, str]:
+    parts = (Path(__file__).parent / "seeding.sql").read_text("utf-8").split("-- name: ")[1:]
+    return {part.partition("\n")[0].strip(): part.partition("\n")[2] for part in parts}
+
+
+_SQL = _statements()
 
 
 async def seed(dsn: str, end: datetime, days: int) -> City:
@@ -88,20 +46,21 @@ async def seed(dsn: str, end: datetime, days: int) -> City:
         await load(pool, files, city)
         await put_metrics(pool, metric_rows())
         await _put_plan(pool, city, end)
-        stretches = _stretches(end - timedelta(days=days), end)
+        begin = end - timedelta(days=days)
+        pieces = _within_months(begin, end)
         async with pool.acquire() as connection:
-            months = {month_of(at) for pair in stretches for at in (*pair, pair[0] + STRETCH / 2)}
-            await Partitions().ensure(connection, months)
+            await Partitions().ensure(connection, {month_of(at) for piece in pieces for at in piece})
             indexes = await _drop_indexes(connection)
-        await _each(pool, stretches, _minutes_and_hours)
-        await _each(pool, [(stretches[0][0], end)], _days)
-        await _finish(pool, city, end, indexes)
+        await _each(pool, pieces, _minutes_and_hours)
+        await _each(pool, [(*piece, city.settings.zone.key) for piece in _whole_days(city, begin, end)], _days)
+        await _each(pool, [(one,) for one in indexes], _index)
+        await _finish(pool, city, end)
     return city
 
 
-def _stretches(begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+def _within_months(begin: datetime, end: datetime) -> list[Piece]:
     """Stretches that cross no month."""
-    found: list[tuple[datetime, datetime]] = []
+    found: list[Piece] = []
     while begin < end:
         upto = min(end, begin + STRETCH, bounds_of_month(*month_of(begin))[1])
         found.append((begin, upto))
@@ -109,16 +68,22 @@ def _stretches(begin: datetime, end: datetime) -> list[tuple[datetime, datetime]
     return found
 
 
+def _whole_days(city: City, begin: datetime, end: datetime) -> list[Piece]:
+    """Stretches of the city's days that have ended."""
+    step = Step("1d", city.settings.zone)
+    firsts = list(step.starts(begin, step.floor(end)))[::30]
+    return list(zip(firsts, [*firsts[1:], step.floor(end)], strict=True))
+
+
 async def _put_plan(pool: Pool, city: City, end: datetime) -> None:
     leaves = list(measured(_grids(city)))
     areas = {Series(one.series.metric, code) for one in leaves for code in city.areas.path_at(one.series.area, end)}
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("drop table if exists seed_leaf, seed_area")
-        await connection.execute(_TABLES)
+        await connection.execute(_SQL["tables"])
         numbers = await Dictionary().number_series(connection, areas | {one.series for one in leaves})
         await connection.copy_records_to_table("seed_leaf", records=[_leaf(one, numbers, end) for one in leaves])
         rows = []
-        for one in sorted(areas, key=lambda series: numbers[series]):
+        for one in areas:
             above = city.areas.parent_at(one.area, end)
             parent = -numbers[one] if above is None else numbers[Series(one.metric, above)]
             rows.append((numbers[one], parent, LEVELS.index(city.areas.level(one.area)), int(MODES[one.metric])))
@@ -127,11 +92,10 @@ async def _put_plan(pool: Pool, city: City, end: datetime) -> None:
 
 
 def _leaf(one: Measured, numbers: dict[Series, int], end: datetime) -> tuple[object, ...]:
-    """`weight`: of a ratio its capacity, 0 of another gauge or sum, -1 of a count. `most`: shares end at 1."""
     weight = one.capacity * 1_000_000 if one.series.subject is not None else -1
     quiet = (None, None) if one.quiet is None else (end - one.quiet[0], end - one.quiet[1])
     place = (numbers[one.series], numbers[one.series.of_area], one.every, one.phase)
-    most = 1e6 if weight > 0 else 1e12
+    most = 1e6 if weight > 0 else 1e12  # no share is greater than 1
     return (*place, one.base, one.swing, one.noise, one.peak_hour, weight, most, *quiet)
 
 
@@ -139,10 +103,9 @@ def _grids(city: City) -> list[str]:
     return sorted({one.code for one in city.areas.at_level("grid")})
 
 
-async def _each(pool: Pool, stretches: Sequence[tuple[datetime, datetime]], work: object) -> None:
-    """All stretches, some of them at once."""
-    assert callable(work)
-    waiting = list(reversed(stretches))
+async def _each(pool: Pool, pieces: Sequence[tuple[Any, ...]], work: Callable[..., Awaitable[None]]) -> None:
+    """All pieces, some of them at once."""
+    waiting = list(reversed(pieces))
 
     async def worker() -> None:
         async with pool.acquire() as connection:
@@ -151,69 +114,60 @@ async def _each(pool: Pool, stretches: Sequence[tuple[datetime, datetime]], work
                 await work(connection, *waiting.pop())
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(SESSIONS, len(stretches))):
+        for _ in range(SESSIONS):
             group.create_task(worker())
 
 
 async def _minutes_and_hours(connection: Connection, begin: datetime, end: datetime) -> None:
-    await connection.execute(_MINUTES, begin, end, timeout=300)
+    await connection.execute(_SQL["minutes"], begin, end, timeout=STATEMENT_S)
     await _up(connection, "metric_window_1m", begin, end)
-    hours = _LONGER.format(table="metric_window_1h", finer="metric_window_1m", start=_HOUR)
-    await connection.execute(hours, begin, end, timeout=300)
+    await connection.execute(_SQL["hours"], begin, end, timeout=STATEMENT_S)
     await _up(connection, "metric_window_1h", begin, end)
 
 
-async def _days(connection: Connection, begin: datetime, end: datetime) -> None:
-    """Days that have ended, from hours."""
-    begin, end = await connection.fetchrow(
-        f"select {_DAY.replace('start', '$1::timestamptz')} + interval '1 day', {_DAY.replace('start', '$2::timestamptz')}", begin, end
-    ) or (begin, end)
-    await connection.execute(
-        _LONGER.format(table="metric_window_1d", finer="metric_window_1h", start=_DAY), begin, end, timeout=300
-    )
+async def _days(connection: Connection, begin: datetime, end: datetime, zone: str) -> None:
+    await connection.execute(_SQL["days"], begin, end, zone, timeout=STATEMENT_S)
     await _up(connection, "metric_window_1d", begin, end)
 
 
 async def _up(connection: Connection, table: str, begin: datetime, end: datetime) -> None:
-    """Every level of areas from the one below; the rows of a level may lie in several, so from the finest."""
+    """Every level of areas from the one below, the finest first."""
     for depth in range(len(LEVELS) - 1, -1, -1):
-        await connection.execute(_UP.format(table=table), begin, end, depth, timeout=300)
+        await connection.execute(_SQL["areas"].format(table=table), begin, end, depth, timeout=STATEMENT_S)
 
 
 async def _drop_indexes(connection: Connection) -> list[str]:
-    """Indexes of minutes go while rows come; how to make them again. Hypertables keep theirs."""
+    """Indexes go while rows come; how to make them again. Hypertables keep theirs."""
     if not await connection.fetchval("select relkind = 'p' from pg_class where oid = 'metric_window_1m'::regclass"):
         return []
-    rows = await connection.fetch(
-        "select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as made from pg_index"
-        " where indrelid = 'metric_window_1m'::regclass"
-    )
-    for row in rows:
-        await connection.execute(f"drop index {row['name']}")
-    return [row["made"].replace(" ON ONLY ", " ON ") for row in rows]
+    made = []
+    for row in await connection.fetch(_SQL["indexes"]):
+        await connection.execute(row["dropped"])
+        made.append(row["made"])
+    return made
 
 
-async def _finish(pool: Pool, city: City, end: datetime, indexes: Sequence[str]) -> None:
+async def _index(connection: Connection, statement: str) -> None:
+    await connection.execute("set maintenance_work_mem = '512MB'")
+    await connection.execute(statement, timeout=STATEMENT_S)
+
+
+async def _finish(pool: Pool, city: City, end: datetime) -> None:
     async with pool.acquire() as connection:
-        await connection.execute("set maintenance_work_mem = '512MB'")
-        for made in indexes:
-            await connection.execute(made, timeout=300)
         await connection.execute("update rollup_state set final_through = $1, minutes_through = $1", end)
         await _put_states(connection, city, end)
         await put_alerts(connection, city, end, random.Random(20261123))
         await connection.execute("drop table seed_leaf, seed_area")
-        await connection.execute("vacuum (analyze)", timeout=300)
+        await connection.execute("vacuum (analyze)", timeout=STATEMENT_S)
 
 
 async def _put_states(connection: Connection, city: City, end: datetime) -> None:
+    """What each asset last said: as often as it speaks, before `end`; or when it fell silent."""
     rows = []
     for one in assets(_grids(city)):
-        last = end - timedelta(minutes=one.every - one.phase % one.every)
-        if one.quiet is not None and one.quiet[1] == timedelta(0):
-            last = end - one.quiet[0]
-        micros = int(last.timestamp() * 1_000_000)
-        rows.append((one.subject, one.type, one.area, last, f"{micros}\x01/seed\x01{one.subject}\x01", one.data))
+        silent = one.quiet is not None and one.quiet[1] == timedelta(0)
+        back = one.quiet[0] if silent and one.quiet is not None else timedelta(minutes=one.every - one.phase)
+        last = end - back
+        latest = f"{int(last.timestamp()) * 1_000_000}\x01/seed\x01{one.subject}\x01"
+        rows.append((one.subject, one.type, one.area, last, latest, one.data))
     await connection.copy_records_to_table("asset_state", records=rows)
-
-
-__all__ = ["PROFILE", "asyncpg", "seed"]

@@ -1,4 +1,4 @@
-"""Write deploy/grafana/dashboards from their definition: `python deploy/grafana/generate.py`. A test compares, so that none drifts."""
+"""Write deploy/grafana/dashboards: `python deploy/grafana/generate.py`. A test compares, so that no file drifts."""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ _ID = Column("alert_id", None)
 _HANDLING = Panel(
     "stat",
     Words("In hand", "处置"),
-    Words("Of the open alerts, how many nobody has acknowledged and how many somebody has.", "未结告警中，无人确认的与已确认的数量。"),
+    Words(
+        "Of the open alerts, how many nobody has acknowledged and how many somebody has.",
+        "未结告警中，无人确认的与已确认的数量。",
+    ),
     Sql("alerts/handling"),
     "short",
     6,
@@ -27,7 +30,10 @@ _HANDLING = Panel(
 _TOLD = Panel(
     "stat",
     Words("Webhooks", "推送"),
-    Words("Webhooks made in the range of time, by what became of them. What was given up can be sent again: `endpoints resend`.", "所选时间内产生的推送及其结果。放弃的可以重发：endpoints resend。"),
+    Words(
+        "Webhooks made in the range of time, by what became of them. What was given up can be sent again: `endpoints resend`.",
+        "所选时间内产生的推送及其结果。放弃的可以重发：endpoints resend。",
+    ),
     Sql("alerts/told"),
     "short",
     6,
@@ -37,11 +43,14 @@ _TOLD = Panel(
         Column("waiting", Words("waiting", "等待"), limits=((None, "green"), (1, "orange"))),
         Column("gave_up", Words("given up", "已放弃"), limits=((None, "green"), (1, "red"))),
     ),
-)  # fmt: skip
+)
 _TOOK = Panel(
     "stat",
     Words("Until taken", "送达用时"),
-    Words("Seconds from when a webhook was made to when it was taken: half of them, and 95 of 100.", "推送从产生到送达的秒数：中位数与95分位。"),
+    Words(
+        "Seconds from when a webhook was made to when it was taken: half of them, and 95 of 100.",
+        "推送从产生到送达的秒数：中位数与95分位。",
+    ),
     Sql("alerts/took"),
     "s",
     4,
@@ -53,7 +62,10 @@ _TOOK = Panel(
 _LISTED = Panel(
     "table",
     Words("Open alerts", "未结告警"),
-    Words("The worst and oldest first, at most 100. Click an alert to see it in the API, an asset to see its figures.", "级别高、时间久的在前，最多100条。点击告警在API中查看，点击部件查看其数据。"),
+    Words(
+        "The worst and oldest first, at most 100. Click an alert to see it in the API, an asset to see its figures.",
+        "级别高、时间久的在前，最多100条。点击告警在API中查看，点击部件查看其数据。",
+    ),
     Sql("alerts/listed"),
     "short",
     24,
@@ -70,11 +82,14 @@ _LISTED = Panel(
         _ID,
     ),
     empty=Words("nothing is open", "没有未结告警"),
-)  # fmt: skip
+)
 _RULES = Panel(
     "table",
     Words("Rules", "规则"),
-    Words("Which rules fired in the range of time, how often and for how many assets, and how long half of it lasted.", "所选时间内各规则的触发次数、涉及部件数与持续时长中位数。"),
+    Words(
+        "Which rules fired in the range of time, how often and for how many assets, and how long half of it lasted.",
+        "所选时间内各规则的触发次数、涉及部件数与持续时长中位数。",
+    ),
     Sql("alerts/rules"),
     "short",
     12,
@@ -87,11 +102,14 @@ _RULES = Panel(
         Column("median_s", Words("Lasted", "持续中位"), "s", width=110),
     ),
     empty=NONE,
-)  # fmt: skip
+)
 _LOG = Panel(
     "table",
     Words("What became of them", "处理记录"),
-    Words("Log entries of the alerts of the range of time, the newest first, at most 200.", "所选时间内告警的记录，最新在前，最多200条。"),
+    Words(
+        "Log entries of the alerts of the range of time, the newest first, at most 200.",
+        "所选时间内告警的记录，最新在前，最多200条。",
+    ),
     Sql("alerts/log"),
     "short",
     12,
@@ -122,7 +140,10 @@ _DELIVERIES = Panel(
 _ENDPOINTS = Panel(
     "table",
     Words("Receivers", "接收端"),
-    Words("Receivers of webhooks of the range of time, those with trouble first, with what went wrong last.", "所选时间内的接收端，有问题的在前，并显示最近一次错误。"),
+    Words(
+        "Receivers of webhooks of the range of time, those with trouble first, with what went wrong last.",
+        "所选时间内的接收端，有问题的在前，并显示最近一次错误。",
+    ),
     Sql("alerts/endpoints"),
     "short",
     12,
@@ -141,11 +162,14 @@ _ENDPOINTS = Panel(
 BOARD = Board(
     "alerts",
     Words("Alerts and deliveries", "告警与推送"),
-    Words("What is open in an area, what fired, what became of it and who was told. Deliveries are those of the whole city.", "区域内未结与触发的告警、处理记录与推送。推送为全市数据。"),
+    Words(
+        "What is open in an area, what fired, what became of it and who was told. Deliveries are those of the whole city.",
+        "区域内未结与触发的告警、处理记录与推送。推送为全市数据。",
+    ),
     (
         Row(Words("Now", "当前"), (OPEN, _HANDLING, _TOLD, _TOOK)),
         Row(Words("Open", "未结"), (_LISTED,)),
         Row(Words("In this time", "本时段"), (BEGUN, _RULES, _LOG, _DELIVERIES, _ENDPOINTS)),
     ),
     (*AREAS, API),
-)  # fmt: skip
+)

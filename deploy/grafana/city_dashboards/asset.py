@@ -24,14 +24,21 @@ _FIGURES = tuple(
 _CHART = Panel(
     "chart",
     Words("$subject: $metric", "$subject：$metric"),
-    about(Words("What it measured; a line an area that it was seen in. The unit is beside the metric's name above.", "该部件的数据，每个所在区域一条线。单位见上方指标名称。"), SILENCE, STEPS),
+    about(
+        Words(
+            "What it measured; a line an area that it was seen in. The unit is beside the metric's name above.",
+            "该部件的数据，每个所在区域一条线。单位见上方指标名称。",
+        ),
+        SILENCE,
+        STEPS,
+    ),
     Sql("asset/chart"),
     "short",
     18,
     10,
     link="silence",
     empty=Words("no reading in this time", "本时段无读数"),
-)  # fmt: skip
+)
 _HEARD = Panel(
     "stat",
     Words("Last reading", "最近读数"),
@@ -45,7 +52,10 @@ _HEARD = Panel(
 _SILENCES = Panel(
     "table",
     Words("Silences", "静默"),
-    Words("Stretches between two readings of this time that are longer than the silence at which a line breaks. The exact holes by the roster: click.", "本时段两次读数之间超过断线时长的空白。按花名册计算的准确静默见链接。"),
+    Words(
+        "Pauses between two readings that are so long that the line breaks. Click for the exact holes by the roster.",
+        "本时段两次读数之间超过断线时长的空白。按花名册计算的准确静默见链接。",
+    ),
     Sql("asset/silences"),
     "short",
     6,
@@ -56,7 +66,7 @@ _SILENCES = Panel(
         Column("silent_s", Words("Long", "时长"), "s", SILENCE_S, link="silence"),
     ),
     empty=Words("none in this time", "本时段无静默"),
-)  # fmt: skip
+)
 _STATE = Panel(
     "table",
     Words("Latest state", "最近状态"),
@@ -96,19 +106,25 @@ _ALERTS = Panel(
 _WINDOWS = Panel(
     "table",
     Words("Windows", "窗口"),
-    Words("The figures behind the chart, the newest first, at most 200. Revision: how often late readings changed them.", "图形背后的数据，最新在前，最多200行。修订为迟到读数引起的更改次数。"),
+    Words(
+        "The figures behind the chart, the newest first, at most 200. Revision: how often late readings changed them.",
+        "图形背后的数据，最新在前，最多200行。修订为迟到读数引起的更改次数。",
+    ),
     Sql("asset/windows"),
     "short",
     12,
     9,
     columns=_FIGURES,
     empty=Words("no reading in this time", "本时段无读数"),
-)  # fmt: skip
+)
 
 BOARD = Board(
     "asset",
     Words("One asset", "部件"),
-    Words("What one asset measured, when it was silent, and what fired. Other dashboards lead here.", "单个部件的数据、静默与告警，由其他仪表盘进入。"),
+    Words(
+        "What one asset measured, when it was silent, and what fired. Other dashboards lead here.",
+        "单个部件的数据、静默与告警，由其他仪表盘进入。",
+    ),
     (
         Row(Words("Readings", "读数"), (_CHART, _HEARD, _SILENCES)),
         Row(Words("State", "状态"), (_STATE, _ALERTS, _WINDOWS)),

@@ -31,7 +31,9 @@ def dashboard_json(board: Board, language: Language, api_url: str = API_URL) -> 
     """The file that Grafana reads; equal definitions give equal bytes."""
     made = Dashboard(board.title.in_(language)).uid(uid(board.name, language)).description(board.about.in_(language))
     made.tags(tags(language)).time(board.since, "now").refresh(board.refresh).timezone("browser").readonly()
-    made.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).variables([_variable(one, language, api_url) for one in board.variables])
+    made.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).variables(
+        [_variable(one, language, api_url) for one in board.variables]
+    )
     made.links(list(board_links(board.name, language)))
     _lay(made, board, language)
     document = json.loads(JSONEncoder(sort_keys=True).encode(made.build()))

@@ -19,19 +19,25 @@ _TOTALS = ", ".join(f"sum(t.value) filter (where t.metric = '{metric}')::float8 
 _BY_AREA = Panel(
     "table",
     Words("By area", "分区域"),
-    Words("The same counts of the areas one level below, in the range of time. Empty: nothing was reported there.", "下一级各区域在所选时间内的计数。空白表示没有上报。"),
+    Words(
+        "The same counts of the areas one level below, in the range of time. Empty: nothing was reported there.",
+        "下一级各区域在所选时间内的计数。空白表示没有上报。",
+    ),
     Sql("windows/by_area", {"totals": _TOTALS, "metrics": ", ".join(f"'{metric}'" for metric, _, _ in _COUNTED)}),
     "short",
     24,
     9,
     columns=(Column("name", Words("Area", "区域")), *(Column(name, words) for _, name, words in _COUNTED)),
     empty=Words("no areas below", "无下级区域"),
-)  # fmt: skip
+)
 
 BOARD = Board(
     "enforcement",
     Words("Enforcement", "执法与案件"),
-    Words("What patrols and citizens reported, and what became cases. Deadlines and rates come with casework.", "监督员与市民的上报及案件流转计数。时限与比率随案件模块提供。"),
+    Words(
+        "What patrols and citizens reported, and what became cases. Deadlines and rates come with casework.",
+        "监督员与市民的上报及案件流转计数。时限与比率随案件模块提供。",
+    ),
     (
         Row(
             Words("In this time", "本时段"),
@@ -40,13 +46,31 @@ BOARD = Board(
         Row(
             Words("Over time", "趋势"),
             (
-                bars((("case.reported", "上报 reported"), ("case.filed", "立案 filed")), Words("Reported and filed", "上报与立案"), Words("Cases reported and filed.", "上报数与立案数。")),
-                bars((("case.closed", "结案 closed"), ("case.returned", "回退 returned")), Words("Closed and returned", "结案与回退"), Words("Cases closed, and returned to be done again.", "结案数与返工回退数。")),
-                bars((("parking.violations", "违停 violations"),), Words("Violations", "违停"), Words("Parking violations.", "违停数。")),
-                chart("case.reported", Words("Reported, area by area", "分区域上报"), Words("Cases reported in each window.", "各时段的上报数。"), "short", least=0),
+                bars(
+                    (("case.reported", "上报 reported"), ("case.filed", "立案 filed")),
+                    Words("Reported and filed", "上报与立案"),
+                    Words("Cases reported and filed.", "上报数与立案数。"),
+                ),
+                bars(
+                    (("case.closed", "结案 closed"), ("case.returned", "回退 returned")),
+                    Words("Closed and returned", "结案与回退"),
+                    Words("Cases closed, and returned to be done again.", "结案数与返工回退数。"),
+                ),
+                bars(
+                    (("parking.violations", "违停 violations"),),
+                    Words("Violations", "违停"),
+                    Words("Parking violations.", "违停数。"),
+                ),
+                chart(
+                    "case.reported",
+                    Words("Reported, area by area", "分区域上报"),
+                    Words("Cases reported in each window.", "各时段的上报数。"),
+                    "short",
+                    least=0,
+                ),
             ),
         ),
         Row(Words("Where", "分布"), (_BY_AREA,)),
     ),
     (*AREAS, API),
-)  # fmt: skip
+)

@@ -1,4 +1,4 @@
-"""Where a click leads: down the levels of areas, to an asset, to another dashboard, into the API. Called by panels and board. Pure.
+"""Where a click leads: down the levels of areas, to an asset, to another dashboard, into the API. Called by panels, board. Pure.
 
 Links stay in the language of their dashboard and keep the range of time.
 """
@@ -34,8 +34,14 @@ def data_link(name: str, board: str, language: Language) -> dict[str, object]:
         ),
         "subject": (Words("This asset", "查看部件"), f"/d/{uid('asset', language)}?{asset}&${{__url_time_range}}"),
         "alert": (Words("The alert in the API", "在API中查看告警"), "${api}/v1/alerts/${__data.fields.alert_id}"),
-        "silence": (Words("Its silences in the API", "在API中查看静默"), f"${{api}}/v1/assets/${{subject:percentencode}}/holes?{_SPAN}"),
-        "series": (Words("The figures in the API", "在API中查看数据"), f"${{api}}/v1/series?metric={metric}&area=${{area}}&{_SPAN}"),
+        "silence": (
+            Words("Its silences in the API", "在API中查看静默"),
+            f"${{api}}/v1/assets/${{subject:percentencode}}/holes?{_SPAN}",
+        ),
+        "series": (
+            Words("The figures in the API", "在API中查看数据"),
+            f"${{api}}/v1/series?metric={metric}&area=${{area}}&{_SPAN}",
+        ),
     }[kind]
     return {"title": title.in_(language), "url": url, "targetBlank": kind in {"alert", "silence", "series"}}
 

@@ -18,14 +18,17 @@ SEVERITIES = (
 OPEN = Panel(
     "stat",
     Words("Open alerts", "未结告警"),
-    Words("Alerts of the area and of all below it that are firing or recovering now, by severity.", "本区域及其下级当前触发或恢复中的告警，按级别。"),
+    Words(
+        "Alerts of the area and of all below it that are firing or recovering now, by severity.",
+        "本区域及其下级当前触发或恢复中的告警，按级别。",
+    ),
     Sql("alerts/open"),
     "short",
     8,
     4,
     NONE_IS_GOOD,
     SEVERITIES,
-)  # fmt: skip
+)
 _COLUMNS = (
     Column("name", Words("Area", "区域"), link="area"),
     Column("alerts", Words("Open alerts", "未结告警"), "short", NONE_IS_GOOD, width=110),
@@ -39,7 +42,7 @@ _MAP = Panel(
     "map",
     Words("Alerts on the map", "告警地图"),
     Words(
-        "The areas one level below the chosen one: a circle is as large as there are open alerts, red when one of them is major or critical.",
+        "The areas one level below: a circle is as large as there are open alerts, red when one of them is severe.",
         "所选区域的下一级：圆越大未结告警越多，有严重或紧急告警时为红色。",
     ),
     Sql("areas/below"),
@@ -66,19 +69,24 @@ _TABLE = Panel(
 BEGUN = Panel(
     "bars",
     Words("Alerts begun", "新增告警"),
-    Words("Alerts by when their condition became true, by severity; those that came to nothing before they fired are left out.", "按条件成立的时间和级别统计的告警；未触发即消失的不计。"),
+    Words(
+        "Alerts by when their condition became true, by severity; those that came to nothing before they fired are left out.",
+        "按条件成立的时间和级别统计的告警；未触发即消失的不计。",
+    ),
     Sql("alerts/begun"),
     "short",
     12,
     9,
     least=0,
     empty=Words("no alerts", "无告警"),
-)  # fmt: skip
+)
 
 BOARD = Board(
     "overview",
     Words("City overview", "城市总览"),
-    Words("What is open, silent and full in an area, and the way down to its parts.", "区域内未结、静默与饱和的情况，可逐级下钻。"),
+    Words(
+        "What is open, silent and full in an area, and the way down to its parts.", "区域内未结、静默与饱和的情况，可逐级下钻。"
+    ),
     (
         Row(
             Words("Now", "当前"),
@@ -86,7 +94,13 @@ BOARD = Board(
                 OPEN,
                 silent(_PERIODIC),
                 heard(_PERIODIC),
-                now("parking.occupied_ratio", Words("Places taken", "泊位占用率"), Words("Share of all places that are taken.", "已占泊位占全部泊位的比例。"), "percentunit", FULLNESS),
+                now(
+                    "parking.occupied_ratio",
+                    Words("Places taken", "泊位占用率"),
+                    Words("Share of all places that are taken.", "已占泊位占全部泊位的比例。"),
+                    "percentunit",
+                    FULLNESS,
+                ),
                 total("citizen.reports", Words("Citizens' reports", "市民上报"), Words("Reports of citizens.", "市民上报数。")),
             ),
         ),
@@ -95,11 +109,27 @@ BOARD = Board(
             Words("Over time", "趋势"),
             (
                 BEGUN,
-                bars((("citizen.reports", "市民 citizens"), ("case.reported", "采集 patrols")), Words("Reports", "上报"), Words("What citizens and patrols reported.", "市民与监督员的上报数。")),
-                chart("parking.occupied_ratio", Words("Places taken", "泊位占用率"), Words("Share of places that are taken.", "已占泊位的比例。"), "percentunit", least=0, most=1),
-                chart("water.pressure", Words("Water pressure", "供水压力"), Words("Mean of the sensors.", "各传感器的平均值。"), "pressurekpa"),
+                bars(
+                    (("citizen.reports", "市民 citizens"), ("case.reported", "采集 patrols")),
+                    Words("Reports", "上报"),
+                    Words("What citizens and patrols reported.", "市民与监督员的上报数。"),
+                ),
+                chart(
+                    "parking.occupied_ratio",
+                    Words("Places taken", "泊位占用率"),
+                    Words("Share of places that are taken.", "已占泊位的比例。"),
+                    "percentunit",
+                    least=0,
+                    most=1,
+                ),
+                chart(
+                    "water.pressure",
+                    Words("Water pressure", "供水压力"),
+                    Words("Mean of the sensors.", "各传感器的平均值。"),
+                    "pressurekpa",
+                ),
             ),
         ),
     ),
     (*AREAS, API),
-)  # fmt: skip
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from grafana_foundation_sdk.builders import geomap, stat, table, timeseries
 from grafana_foundation_sdk.builders.common import (
@@ -20,7 +21,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.geomap import TooltipMode
 
 from city_dashboards.links import data_link
-from city_dashboards.model import Column, Limits, Panel, Prom, Sql
+from city_dashboards.model import Column, Limits, Panel, Prom, Shape, Sql
 from city_dashboards.queries import written
 from city_dashboards.words import SILENT_AFTER_S, Language
 
@@ -67,7 +68,7 @@ class _Place(Builder[common.FrameGeometrySource]):
 
 def build(panel: Panel, board: str, language: Language, place: dashboard.GridPos, number: int) -> Made:
     """One panel at its place."""
-    made = {"chart": _chart, "bars": _bars, "stat": _stat, "table": _table, "map": _map}[panel.shape](panel, language)
+    made = _FORMS[panel.shape](panel, language)
     made.title(panel.title.in_(language)).description(panel.about.in_(language)).id(number).grid_pos(place)
     made.unit(panel.unit).thresholds(_thresholds(panel.limits)).no_value(panel.empty.in_(language))
     made.datasource(VIEWS if isinstance(panel.query, Sql) else PROMETHEUS).targets(_targets(panel, language))
@@ -77,7 +78,7 @@ def build(panel: Panel, board: str, language: Language, place: dashboard.GridPos
         made.max(panel.most)
     overrides = [_override(column, board, language) for column in panel.columns]
     if panel.link is not None:
-        links = {"id": "links", "value": [data_link(panel.link, board, language)]}
+        links: dict[str, object] = {"id": "links", "value": [data_link(panel.link, board, language)]}
         overrides.append((dashboard.MatcherConfig(id_val="byType", options="number"), [_value(links)]))
     for matcher, properties in overrides:
         made.with_override(matcher, properties)
@@ -153,7 +154,7 @@ def _thresholds(limits: Limits) -> ThresholdsConfig:
 
 def _override(
     column: Column, board: str, language: Language
-) -> tuple[dashboard.MatcherConfig, Sequence[dashboard.DynamicConfigValue]]:
+) -> tuple[dashboard.MatcherConfig, list[dashboard.DynamicConfigValue]]:
     """How a column looks."""
     found: list[dict[str, object]] = []
     if column.title is None:
@@ -174,3 +175,8 @@ def _override(
 
 def _value(one: dict[str, object]) -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(str(one["id"]), one["value"])
+
+
+_FORMS: Mapping[Shape, Callable[[Panel, Language], Made]] = MappingProxyType(
+    {"chart": _chart, "bars": _bars, "stat": _stat, "table": _table, "map": _map}
+)

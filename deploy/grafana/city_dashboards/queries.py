@@ -17,7 +17,10 @@ from city_dashboards.words import ALL, SILENT_AFTER_S, Language
 
 FOLDER = Path(__file__).parent / "sql"
 _RANGE = "$__unixEpochTo() - $__unixEpochFrom()"
-MOST_MINUTES, MOST_HOURS = 1500 * 60, 1500 * 3600  # seconds of a range that are shown in minutes, in hours: as the API's `fitting`
+MOST_MINUTES, MOST_HOURS = (
+    1500 * 60,
+    1500 * 3600,
+)  # seconds of a range that are shown in minutes, in hours: as the API's `fitting`
 
 
 def _by_range(minutes: str, hours: str, days: str) -> str:
@@ -32,14 +35,15 @@ _SHARED = {
     "in_range": "start >= $__timeFrom() and start < $__timeTo()",
     "silent_after": f"interval '{SILENT_AFTER_S} seconds'",
     "current": "valid_from <= now() and valid_to > now()",
-    "below": "below (code) as (select <<area>>::text union select a.code from v_area a join below b on a.parent = b.code)",
+    "below": "below (code) as (select code from v_area where code = <<area>>"
+    " union select a.code from v_area a join below b on a.parent = b.code)",
 }
 
 
 def written(query: Sql, language: Language) -> str:
     """The text of a query in a language. Raises KeyError for a query or a mark that there is not."""
     family, _, name = query.name.partition("/")
-    shared = _SHARED | {"name": f"name_{language}", "lang": language, "all": ALL.in_(language)} | query.given
+    shared = _SHARED | {"name": f"name_{language}", "lang": language, "all": ALL.in_(language), **query.given}
     text = _queries(family)[name]
     for _ in range(2):  # a shared text may hold a mark
         text = re.sub(r"<<(\w+)>>", lambda found: shared[found[1]], text)

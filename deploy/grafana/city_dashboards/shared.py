@@ -1,4 +1,4 @@
-"""Panels that several dashboards have: a metric by area, what happened, what fell silent. Used by the modules of dashboards. Pure."""
+"""Panels that several dashboards have: a metric by area, what happened, what is silent. Used by dashboards' modules. Pure."""
 
 from __future__ import annotations
 
@@ -30,21 +30,26 @@ def bars(metrics: Sequence[tuple[str, str]], title: Words, text: Words, unit: st
     """How often things happened: (metric, its short name in both languages) stacked."""
     named = ", ".join(f"('{metric}', '{name}')" for metric, name in metrics)
     listed = ", ".join(f"'{metric}'" for metric, _ in metrics)
-    words = about(text, Words("Bars are hours up to 25 hours, days up to 62 days, weeks beyond.", "25小时以内按小时，62天以内按日，更长按周。"))
+    words = about(
+        text,
+        Words("Bars are hours up to 25 hours, days up to 62 days, weeks beyond.", "25小时以内按小时，62天以内按日，更长按周。"),
+    )
     query = Sql("windows/bars", {"named": named, "metrics": listed})
     return Panel("bars", title, words, query, unit, width, 9, link=f"series:{metrics[0][0]}", least=0)
 
 
 def total(metric: str, title: Words, text: Words, unit: str = "short", width: int = 4) -> Panel:
     """How much there was in the whole range."""
-    words = about(text, Words("In the whole range of time; nothing reported shows no figure.", "为所选时间内的合计；没有上报时不显示数字。"))
+    words = about(
+        text, Words("In the whole range of time; nothing reported shows no figure.", "为所选时间内的合计；没有上报时不显示数字。")
+    )
     return Panel("stat", title, words, Sql("windows/total", {"metric": metric}), unit, width, 4, link=f"series:{metric}")
 
 
-def now(metric: str, title: Words, text: Words, unit: str, limits: Limits, width: int = 4) -> Panel:
+def now(metric: str, title: Words, text: Words, unit: str, limits: Limits) -> Panel:
     """The figure at the end of the range."""
     words = about(text, Words("After 45 minutes of silence there is no figure.", "静默超过45分钟后不显示数字。"))
-    return Panel("stat", title, words, Sql("windows/now", {"metric": metric}), unit, width, 4, limits, link=f"series:{metric}")
+    return Panel("stat", title, words, Sql("windows/now", {"metric": metric}), unit, 4, 4, limits, link=f"series:{metric}")
 
 
 def heard(types: Sequence[str], width: int = 4) -> Panel:

@@ -60,22 +60,45 @@ def _row(one: _Medium) -> Row:
     return Row(
         one.words,
         (
-            chart(consumed, Words(f"{en}: consumption", f"{zh}用量"), Words("What meters added up to in each window.", "各时段的用量之和。"), one.unit, 9, least=0),
+            chart(
+                consumed,
+                Words(f"{en}: consumption", f"{zh}用量"),
+                Words("What meters added up to in each window.", "各时段的用量之和。"),
+                one.unit,
+                9,
+                least=0,
+            ),
             chart(gauge, one.gauge_words, Words("Mean of the sensors.", "各传感器的平均值。"), one.gauge_unit, 9),
-            bars(trouble, Words(f"{en}: outages and leaks", f"{zh}中断与泄漏"), Words("Outages begun and leaks reported.", "新增中断与泄漏报告。"), width=6),
+            bars(
+                trouble,
+                Words(f"{en}: outages and leaks", f"{zh}中断与泄漏"),
+                Words("Outages begun and leaks reported.", "新增中断与泄漏报告。"),
+                width=6,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 BOARD = Board(
     "utilities",
     Words("Utilities", "水电气热"),
-    Words("Consumption, supply and trouble of water, power, gas and heat, and the meters that are silent.", "水、电、气、热的用量、供应与故障，以及静默的表计。"),
+    Words(
+        "Consumption, supply and trouble of water, power, gas and heat, and the meters that are silent.",
+        "水、电、气、热的用量、供应与故障，以及静默的表计。",
+    ),
     (
         Row(
             Words("In this time", "本时段"),
             (
-                *(total(f"{one.name}.consumption", Words(f"{one.words.en} used", f"{one.words.zh}用量"), Words("Consumption.", "用量。"), one.unit) for one in _MEDIA),
+                *(
+                    total(
+                        f"{one.name}.consumption",
+                        Words(f"{one.words.en} used", f"{one.words.zh}用量"),
+                        Words("Consumption.", "用量。"),
+                        one.unit,
+                    )
+                    for one in _MEDIA
+                ),
                 silent(_TYPES),
                 heard(_TYPES),
             ),
@@ -84,4 +107,4 @@ BOARD = Board(
         Row(Words("Meters and sensors", "表计与传感器"), (_METERS,)),
     ),
     (*AREAS, MEDIUM, API),
-)  # fmt: skip
+)

@@ -24,7 +24,7 @@ NO_READING = Words("no reading", "无数据")
 NONE = Words("none", "无")
 SILENT_AFTER_S = 2700
 SILENCE = Words(
-    "Silence is not zero: a line breaks where nothing was reported for over 45 minutes, 90 in steps of an hour, 36 hours in days.",
+    "Silence is not zero: a line breaks after 45 minutes without a reading, 90 in steps of an hour, 36 hours in days.",
     "静默不是零：超过45分钟（按小时为90分钟，按日为36小时）没有读数时，曲线断开。",
 )
 STEPS = Words(

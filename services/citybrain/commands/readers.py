@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from citybrain.commands.running import database, json_option, print_rows, quiet_settings, run
-from citybrain.store.readers import add_reader, list_readers, remove_reader
+from citybrain.store.readers import Added, add_reader, list_readers, remove_reader
 from citybrain.store.scram import verifier
 
 
@@ -33,15 +33,17 @@ def add(name: str, password_file: Path | None, keep_password: bool) -> None:
     kept = None if keep_password else verifier(password, secrets.token_bytes(16))
     settings = quiet_settings()
 
-    async def work() -> bool:
+    async def work() -> Added:
         async with database(None, settings) as pool:
             return await add_reader(pool, name, kept)
 
-    made = run(work())
+    added: Added = run(work())
     if given is None and not keep_password:
         click.echo(password)
     else:
-        click.echo(f"{name} {'was made and ' * made}may read the views")
+        click.echo(f"{name} {'was made and ' * added.made}may read the views")
+    if not added.limited:
+        click.echo(f"an administrator should set limits: `alter role {name} set statement_timeout = '15s'`", err=True)
 
 
 @readers.command("list")

@@ -2,7 +2,7 @@
 
 Migrations are numbered files, forward only, each applied once, all that are missing in one transaction. Several hosts may
 call at once: an advisory lock lets one work while the others wait, and nobody waits for a lock longer than a minute. Where
-TimescaleDB can be used the tables that grow become its hypertables. Views may be made anew on the way; who could read them still can.
+TimescaleDB can be used the tables that grow become its hypertables. Whoever could read the views before can read them after.
 """
 
 from __future__ import annotations

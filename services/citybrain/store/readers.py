@@ -8,6 +8,7 @@ takes care that whoever could read the views still can. Views work with their ow
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -22,6 +23,13 @@ class ReaderRefused(CitybrainError):
     """This role cannot be made a reader, or the database's user may not do it."""
 
 
+class Added(NamedTuple):
+    """Whether a role was made, and whether its limits could be set."""
+
+    made: bool
+    limited: bool
+
+
 async def holders(connection: Connection) -> list[str]:
     """Everybody who was given a view."""
     return [row["name"] for row in await connection.fetch(_SQL["holders"])]
@@ -34,35 +42,46 @@ async def let_read(connection: Connection, roles: Sequence[str]) -> None:
             await connection.execute(row[0])
 
 
-async def add_reader(pool: Pool, role: str, verifier: str | None) -> bool:
-    """Let a role read; True when it was made now. `verifier` is its password in the server's form, None leaves it as it is.
+async def add_reader(pool: Pool, role: str, verifier: str | None) -> Added:
+    """Let a role read. `verifier` is its password in the server's form; None leaves the one that it has.
 
     Safe to repeat. Raises ReaderRefused, with what an administrator of the server has to do.
     """
     with translated():
         async with pool.acquire() as connection, connection.transaction():
-            there = await connection.fetchrow(_SQL["role"], role)
-            if there is not None and (more := await connection.fetch(_SQL["too_much"], role)):
-                raise ReaderRefused(f"{role} may do more than read views, for example with {more[0]['name']}: choose another name")
-            try:
-                await _make(connection, role, verifier, made=there is None)
-                await let_read(connection, [role])
-            except asyncpg.InsufficientPrivilegeError as error:
+            there = await connection.fetchval(_SQL["role"], role)
+            if there and (more := await connection.fetch(_SQL["too_much"], role)):
                 raise ReaderRefused(
-                    f"the user of this database may not do that ({error}): have an administrator of the server run"
-                    f" `create role {role} login password '…'` and `grant {role} to <that user> with admin option`, and try again"
-                ) from error
-            return there is None
+                    f"{role} may do more than read views, for example with {more[0]['name']}: choose another name"
+                )
+            if verifier is not None:
+                await _give_password(connection, role, verifier, made=not there)
+            elif not there:
+                raise ReaderRefused(f"there is no role {role}")
+            limited = await _limit(connection, role)
+            await let_read(connection, [role])
+            return Added(not there, limited)
 
 
-async def _make(connection: Connection, role: str, verifier: str | None, *, made: bool) -> None:
-    if made and verifier is None:
-        raise ReaderRefused(f"there is no role {role}")
-    if verifier is not None:
-        statement = await connection.fetchval(_SQL["make" if made else "give_password"], role, verifier)
-        await connection.execute(statement)
-    for row in await connection.fetch(_SQL["limits"], role):
-        await connection.execute(row[0])
+async def _give_password(connection: Connection, role: str, verifier: str, *, made: bool) -> None:
+    try:
+        await connection.execute(await connection.fetchval(_SQL["make" if made else "give_password"], role, verifier))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ReaderRefused(
+            f"the database's user may not make roles or change them: have an administrator of the server run"
+            f" `create role {role} login password '…'`, and try again with --keep-password"
+        ) from error
+
+
+async def _limit(connection: Connection, role: str) -> bool:
+    """Set what keeps a role from harm; False where the database's user may not."""
+    try:
+        async with connection.transaction():
+            for row in await connection.fetch(_SQL["limits"], role):
+                await connection.execute(row[0])
+    except asyncpg.InsufficientPrivilegeError:
+        return False
+    return True
 
 
 async def remove_reader(pool: Pool, role: str) -> None:

@@ -7,8 +7,8 @@ select distinct r.rolname as name
  order by 1
 
 -- name: role
--- A role as the server knows it: whether we may set its limits.
-select rolcanlogin as can_login from pg_roles where rolname = $1
+-- Whether there is such a role on this server.
+select exists (select from pg_roles where rolname = $1)
 
 -- name: make
 -- The statement that makes a role which may log in, given its password as the server keeps it.
