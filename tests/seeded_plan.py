@@ -101,6 +101,7 @@ SOURCES = (
     *((f"/{medium}/desk", f"{medium}.outages", 0.1, 0.1, 0.8) for medium in ("water", "power", "gas", "heat")),
     *((f"/{medium}/desk", f"{medium}.leaks", 0.1, 0.1, 0.8) for medium in ("water", "power", "gas", "heat")),
 )  # fmt: skip
+_STATES = ("open", "open", "open", "closed", "broken")
 _SILENT = timedelta(hours=9)  # as of the end: some meters have been silent for so long
 _GAP = (timedelta(hours=33), timedelta(hours=27))  # all car parks of one grid, once
 
@@ -144,3 +145,10 @@ def measured(grids: Sequence[str]) -> Iterator[Measured]:
 def _grid(grids: Sequence[str], kind: int, number: int) -> str:
     """Grids of one kind are spread over the city; kinds overlap."""
     return grids[(7 * kind + 13 * number) % len(grids)]
+
+
+def facilities(grids: Sequence[str]) -> Iterator[Asset]:
+    """Toilets and transfer stations: they report when something changes, and measure nothing."""
+    for n in range(25):
+        data = json.dumps({"state": _STATES[n % len(_STATES)]})
+        yield Asset(f"facility-{n + 1:03}", "facility.status", _grid(grids, 3, n), data, 24 * 60, 40 * n)

@@ -22,7 +22,7 @@ from citybrain.store.dictionary import Dictionary, Series, put_metrics
 from citybrain.store.partitions import Partitions, bounds_of_month, month_of
 from citybrain.store.pool import Connection, Pool, open_pool
 from seeded_alerts import put_alerts
-from seeded_plan import Measured, assets, measured
+from seeded_plan import Measured, assets, facilities, measured
 
 PROFILE = Path(__file__).parents[1] / "deploy" / "city"
 STRETCH = timedelta(days=10)  # of one statement
@@ -164,7 +164,7 @@ async def _finish(pool: Pool, city: City, end: datetime) -> None:
 async def _put_states(connection: Connection, city: City, end: datetime) -> None:
     """What each asset last said: as often as it speaks, before `end`; or when it fell silent."""
     rows = []
-    for one in assets(_grids(city)):
+    for one in (*assets(_grids(city)), *facilities(_grids(city))):
         silent = one.quiet is not None and one.quiet[1] == timedelta(0)
         back = one.quiet[0] if silent and one.quiet is not None else timedelta(minutes=one.every - one.phase)
         last = end - back
