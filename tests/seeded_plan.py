@@ -86,7 +86,7 @@ KINDS = (
     _utility("heat", "temperature", "°C", 30, (58, 6, 2), phase=16),
     Kind("bin", "bin.level", {"level_percent": 64}, (("bin.level", 48, 30, 22),), 70, 5, 19.0, phase=20),
     Kind("sensor", "device.battery", {"percent": 81}, (("device.battery", 78, 2, 16),), 50, 5, 15.0, phase=24),
-    replace(_utility("water", "pressure", "kPa", 20, (405, -25, 12), every=MINUTE), prefix="pump", grids=1),
+    replace(_utility("water", "pressure", "kPa", 20, (314, -38, 9), every=MINUTE), prefix="pump", grids=1),
 )  # fmt: skip
 # (source, metric, base, swing, noise): counts of what happened in two hours of a grid
 SOURCES = (
@@ -117,11 +117,25 @@ def assets(grids: Sequence[str]) -> Iterator[Asset]:
                 f"{kind.prefix}-{n + 1:03}",
                 kind.type,
                 _grid(grids, k, n % kind.grids),
-                json.dumps(kind.data),
+                json.dumps(_said(kind, n)),
                 kind.every,
                 kind.phase,
                 quiet,
             )
+
+
+def _said(kind: Kind, number: int) -> dict[str, object]:
+    """The last event's data: each asset says something else."""
+    luck = (number * 37 % 100) / 100
+    match kind.data:
+        case {"occupied": _, "capacity": int(capacity)}:
+            return {"occupied": round(capacity * (0.3 + 0.7 * luck)), "capacity": capacity}
+        case {"value": float() | int() as value}:
+            return kind.data | {"value": round(value * (0.85 + 0.3 * luck), 2)}
+        case {"level_percent": _}:
+            return {"level_percent": round(100 * luck)}
+        case _:
+            return {"percent": round(100 - 88 * luck)}
 
 
 def measured(grids: Sequence[str]) -> Iterator[Measured]:
@@ -150,5 +164,5 @@ def _grid(grids: Sequence[str], kind: int, number: int) -> str:
 def facilities(grids: Sequence[str]) -> Iterator[Asset]:
     """Toilets and transfer stations: they report when something changes, and measure nothing."""
     for n in range(25):
-        data = json.dumps({"state": _STATES[n % len(_STATES)]})
+        data = json.dumps({"state": _STATES[(n + n // 5) % len(_STATES)]})
         yield Asset(f"facility-{n + 1:03}", "facility.status", _grid(grids, 3, n), data, 24 * 60, 40 * n)

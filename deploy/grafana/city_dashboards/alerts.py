@@ -112,7 +112,7 @@ _LOG = Panel(
     ),
     Sql("alerts/log"),
     "short",
-    12,
+    24,
     9,
     columns=(
         Column("at", Words("At", "时间"), "dateTimeAsLocal", width=170),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from city_dashboards.model import SILENCE_S, Board, Column, Panel, Row, Sql
+from city_dashboards.model import PLAIN, SILENCE_S, Board, Column, Panel, Row, Sql
 from city_dashboards.shared import about
 from city_dashboards.variables import API, METRIC, SUBJECT
 from city_dashboards.words import NONE, SILENCE, STEPS, Words
@@ -34,8 +34,8 @@ _CHART = Panel(
     ),
     Sql("asset/chart"),
     "short",
-    18,
-    10,
+    24,
+    9,
     link="silence",
     empty=Words("no reading in this time", "本时段无读数"),
 )
@@ -46,7 +46,8 @@ _HEARD = Panel(
     Sql("asset/heard"),
     "dateTimeFromNow",
     6,
-    4,
+    6,
+    PLAIN,
     empty=Words("never heard", "从未上报"),
 )
 _SILENCES = Panel(
@@ -58,7 +59,7 @@ _SILENCES = Panel(
     ),
     Sql("asset/silences"),
     "short",
-    6,
+    18,
     6,
     columns=(
         Column("begins", Words("From", "从"), "dateTimeAsLocal"),

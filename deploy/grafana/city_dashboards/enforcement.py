@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from city_dashboards.model import Board, Column, Panel, Row, Sql
-from city_dashboards.shared import bars, chart, total
+from city_dashboards.shared import bars, bars_by_area, total
 from city_dashboards.variables import API, AREAS
 from city_dashboards.words import Words
 
@@ -26,7 +26,7 @@ _BY_AREA = Panel(
     Sql("windows/by_area", {"totals": _TOTALS, "metrics": ", ".join(f"'{metric}'" for metric, _, _ in _COUNTED)}),
     "short",
     24,
-    9,
+    6,
     columns=(Column("name", Words("Area", "区域")), *(Column(name, words) for _, name, words in _COUNTED)),
     empty=Words("no areas below", "无下级区域"),
 )
@@ -47,26 +47,22 @@ BOARD = Board(
             Words("Over time", "趋势"),
             (
                 bars(
-                    (("case.reported", "上报 reported"), ("case.filed", "立案 filed")),
+                    (("case.reported", Words("reported", "上报")), ("case.filed", Words("filed", "立案"))),
                     Words("Reported and filed", "上报与立案"),
                     Words("Cases reported and filed.", "上报数与立案数。"),
                 ),
                 bars(
-                    (("case.closed", "结案 closed"), ("case.returned", "回退 returned")),
+                    (("case.closed", Words("closed", "结案")), ("case.returned", Words("returned", "回退"))),
                     Words("Closed and returned", "结案与回退"),
                     Words("Cases closed, and returned to be done again.", "结案数与返工回退数。"),
                 ),
                 bars(
-                    (("parking.violations", "违停 violations"),),
+                    (("parking.violations", Words("violations", "违停")),),
                     Words("Violations", "违停"),
                     Words("Parking violations.", "违停数。"),
                 ),
-                chart(
-                    "case.reported",
-                    Words("Reported, area by area", "分区域上报"),
-                    Words("Cases reported in each window.", "各时段的上报数。"),
-                    "short",
-                    least=0,
+                bars_by_area(
+                    "case.reported", Words("Reported, area by area", "分区域上报"), Words("Cases reported.", "上报数。")
                 ),
             ),
         ),

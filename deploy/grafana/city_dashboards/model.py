@@ -15,6 +15,7 @@ Shape = Literal["chart", "bars", "stat", "table", "map"]
 Limits = tuple[tuple[float | None, str], ...]  # from a value on (None: from the beginning) a colour
 
 CALM: Limits = ((None, "green"),)
+PLAIN: Limits = ((None, "text"),)
 NONE_IS_GOOD: Limits = ((None, "green"), (1, "orange"))
 FULLNESS: Limits = ((None, "green"), (0.85, "orange"), (0.95, "red"))
 SILENCE_S: Limits = ((None, "green"), (2700, "orange"), (86_400, "red"))
@@ -25,7 +26,7 @@ class Sql:
     """A query of `sql/FILE.sql` by FILE/NAME; `given` fills its <<marks>>."""
 
     name: str
-    given: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str | Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ _MAP = Panel(
     Sql("areas/below"),
     "short",
     12,
-    12,
+    10,
     _SEVERE,
     (Column("name", Words("Area", "区域"), link="area"), *_COLUMNS[1:]),
 )
@@ -62,7 +62,7 @@ _TABLE = Panel(
     Sql("areas/below"),
     "short",
     12,
-    12,
+    10,
     columns=_COLUMNS,
     empty=Words("no areas below", "无下级区域"),
 )
@@ -110,7 +110,7 @@ BOARD = Board(
             (
                 BEGUN,
                 bars(
-                    (("citizen.reports", "市民 citizens"), ("case.reported", "采集 patrols")),
+                    (("citizen.reports", Words("citizens", "市民")), ("case.reported", Words("patrols", "采集"))),
                     Words("Reports", "上报"),
                     Words("What citizens and patrols reported.", "市民与监督员的上报数。"),
                 ),

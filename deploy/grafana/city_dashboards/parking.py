@@ -86,12 +86,12 @@ BOARD = Board(
                     least=0,
                 ),
                 bars(
-                    (("parking.sessions", "停车 sessions"),),
+                    (("parking.sessions", Words("sessions", "停车")),),
                     Words("Sessions begun", "停车次数"),
                     Words("Parking sessions by when they began.", "按开始时间统计的停车次数。"),
                 ),
                 bars(
-                    (("parking.violations", "违停 violations"),),
+                    (("parking.violations", Words("violations", "违停")),),
                     Words("Violations", "违停"),
                     Words("Parking violations by when they were seen.", "按发现时间统计的违停数。"),
                 ),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from city_dashboards.model import Sql
-from city_dashboards.words import ALL, SILENT_AFTER_S, Language
+from city_dashboards.words import ALL, SAID, SEVERITIES, SILENT_AFTER_S, Language, Words
 
 FOLDER = Path(__file__).parent / "sql"
 _RANGE = "$__unixEpochTo() - $__unixEpochFrom()"
@@ -40,13 +40,22 @@ _SHARED = {
 }
 
 
+def _worded(column: str, words: Mapping[str, Words], language: Language) -> str:
+    """A column's words of the code in a language; what has none stays as it is."""
+    cases = " ".join(f"when '{code}' then '{one.in_(language)}'" for code, one in words.items())
+    return f"(case {column} {cases} else {column} end)"
+
+
 def written(query: Sql, language: Language) -> str:
     """The text of a query in a language. Raises KeyError for a query or a mark that there is not."""
     family, _, name = query.name.partition("/")
-    shared = _SHARED | {"name": f"name_{language}", "lang": language, "all": ALL.in_(language), **query.given}
+    shared = _SHARED | {"name": f"name_{language}", "lang": language, "all": ALL.in_(language)}
+    shared |= {f"said_{column}": _worded(column, SAID, language) for column in ("state", "handling", "kind")}
+    shared["said_severity"] = _worded("severity", SEVERITIES, language)
+    given = {mark: text.in_(language) if isinstance(text, Words) else text for mark, text in query.given.items()}
     text = _queries(family)[name]
     for _ in range(2):  # a shared text may hold a mark
-        text = re.sub(r"<<(\w+)>>", lambda found: shared[found[1]], text)
+        text = re.sub(r"<<(\w+)>>", lambda found: (shared | given)[found[1]], text)
     return text
 
 

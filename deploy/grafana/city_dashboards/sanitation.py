@@ -95,7 +95,7 @@ BOARD = Board(
                     most=100,
                 ),
                 bars(
-                    (("sanitation.collections", "清运 collections"),),
+                    (("sanitation.collections", Words("collections", "清运")),),
                     Words("Collections", "清运"),
                     Words("Collections by when they were done.", "按完成时间统计的清运次数。"),
                 ),

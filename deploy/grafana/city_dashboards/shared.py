@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from city_dashboards.model import SILENCE_S, Column, Limits, Panel, Sql
-from city_dashboards.words import SILENCE, STEPS, Words
+from city_dashboards.model import PLAIN, SILENCE_S, Column, Limits, Panel, Sql
+from city_dashboards.words import BARS, SILENCE, STEPS, Words
 
 ASSET = Column("subject", Words("Asset", "部件"), link="asset", width=150)
 PLACE = Column("place", Words("Grid", "网格"))
@@ -26,16 +26,19 @@ def chart(metric: str, title: Words, text: Words, unit: str, width: int = 12, **
     return Panel("chart", title, words, query, unit, width, 9, link=f"series:{metric}", **more)  # type: ignore[arg-type]
 
 
-def bars(metrics: Sequence[tuple[str, str]], title: Words, text: Words, unit: str = "short", width: int = 12) -> Panel:
-    """How often things happened: (metric, its short name in both languages) stacked."""
-    named = ", ".join(f"('{metric}', '{name}')" for metric, name in metrics)
+def bars(metrics: Sequence[tuple[str, Words]], title: Words, text: Words, unit: str = "short", width: int = 12) -> Panel:
+    """How often things happened: (metric, its short name) stacked."""
+    named = Words(*(", ".join(f"('{metric}', '{name[n]}')" for metric, name in metrics) for n in range(2)))
     listed = ", ".join(f"'{metric}'" for metric, _ in metrics)
-    words = about(
-        text,
-        Words("Bars are hours up to 25 hours, days up to 62 days, weeks beyond.", "25小时以内按小时，62天以内按日，更长按周。"),
-    )
+    words = about(text, BARS)
     query = Sql("windows/bars", {"named": named, "metrics": listed})
     return Panel("bars", title, words, query, unit, width, 9, link=f"series:{metrics[0][0]}", least=0)
+
+
+def bars_by_area(metric: str, title: Words, text: Words, width: int = 12) -> Panel:
+    """How often something happened in each area one level below."""
+    words = about(text, BARS)
+    return Panel("bars", title, words, Sql("windows/bars_by_area", {"metric": metric}), "short", width, 9, least=0)
 
 
 def total(metric: str, title: Words, text: Words, unit: str = "short", width: int = 4) -> Panel:
@@ -43,7 +46,7 @@ def total(metric: str, title: Words, text: Words, unit: str = "short", width: in
     words = about(
         text, Words("In the whole range of time; nothing reported shows no figure.", "为所选时间内的合计；没有上报时不显示数字。")
     )
-    return Panel("stat", title, words, Sql("windows/total", {"metric": metric}), unit, width, 4, link=f"series:{metric}")
+    return Panel("stat", title, words, Sql("windows/total", {"metric": metric}), unit, width, 4, PLAIN, link=f"series:{metric}")
 
 
 def now(metric: str, title: Words, text: Words, unit: str, limits: Limits) -> Panel:
@@ -59,7 +62,7 @@ def heard(types: Sequence[str], width: int = 4) -> Panel:
         "这些部件最近一次上报的时间。静默的部件在其他图中没有数字，这里显示从何时起没有数据。",
     )
     query = Sql("assets/heard", {"types": _listed(types)})
-    return Panel("stat", Words("Last reading", "最近读数"), words, query, "dateTimeFromNow", width, 4)
+    return Panel("stat", Words("Last reading", "最近读数"), words, query, "dateTimeFromNow", width, 4, PLAIN)
 
 
 def silent(types: Sequence[str], width: int = 4) -> Panel:

@@ -56,7 +56,7 @@ _METERS = Panel(
 def _row(one: _Medium) -> Row:
     consumed, gauge = f"{one.name}.consumption", f"{one.name}.{one.gauge}"
     en, zh = one.words
-    trouble = ((f"{one.name}.outages", "中断 outages"), (f"{one.name}.leaks", "泄漏 leaks"))
+    trouble = ((f"{one.name}.outages", Words("outages", "中断")), (f"{one.name}.leaks", Words("leaks", "泄漏")))
     return Row(
         one.words,
         (

@@ -31,3 +31,29 @@ STEPS = Words(
     "Up to 25 hours show minutes, up to 62 days hours, longer ranges days; hours and days appear once they are over.",
     "25小时以内按分钟，62天以内按小时，更长按日显示；小时和日在结束之后出现。",
 )
+BARS = Words("Bars are hours up to 25 hours, days up to 62 days, weeks beyond.", "25小时以内按小时，62天以内按日，更长按周。")
+SEVERITIES: dict[str, Words] = {
+    "critical": Words("critical", "紧急"),
+    "major": Words("major", "严重"),
+    "warning": Words("warning", "一般"),
+    "info": Words("info", "提示"),
+}
+SAID: dict[str, Words] = {
+    "open": Words("open", "未确认"),
+    "acknowledged": Words("acknowledged", "已确认"),
+    "unacknowledged": Words("unacknowledged", "撤销确认"),
+    "closed": Words("closed", "已关闭"),
+    "firing": Words("firing", "触发"),
+    "recovering": Words("recovering", "恢复中"),
+    "resolved": Words("resolved", "已恢复"),
+    "retracted": Words("retracted", "已撤回"),
+    "revised": Words("revised", "已修订"),
+    "commented": Words("commented", "备注"),
+    "escalated": Words("escalated", "已升级"),
+    "notified": Words("notified", "已通知"),
+    "not_notified": Words("not notified", "未通知"),
+    "delivered": Words("delivered", "已送达"),
+    "waiting": Words("waiting", "等待"),
+    "gave_up": Words("given up", "已放弃"),
+    "cancelled": Words("cancelled", "已取消"),
+}

@@ -13,8 +13,8 @@ select count(*) filter (where handling = 'open') as open, count(*) filter (where
 
 -- name: listed
 -- What is open now, the worst and oldest first.
-select a.alert_id::text as alert_id, a.severity, a.title ->> '<<lang>>' as title, n.<<name>> as place, a.subject, a.started_at,
-       extract(epoch from $__timeTo()::timestamptz - a.started_at)::float8 as open_s, a.handling, a.summary ->> '<<lang>>' as summary
+select a.alert_id::text as alert_id, <<said_severity>> as severity, a.title ->> '<<lang>>' as title, n.<<name>> as place, a.subject, a.started_at,
+       extract(epoch from $__timeTo()::timestamptz - a.started_at)::float8 as open_s, <<said_handling>> as handling, a.summary ->> '<<lang>>' as summary
   from v_alert a left join v_area n on n.code = a.area and n.<<current>>
  where a.ended_at is null and a.state in ('firing', 'recovering') and <<area>> = any (a.path)
  order by array_position(array['critical', 'major', 'warning', 'info'], a.severity), a.started_at
@@ -22,11 +22,11 @@ select a.alert_id::text as alert_id, a.severity, a.title ->> '<<lang>>' as title
 
 -- name: begun
 -- Alerts by when they began and how severe they are.
-select date_bin(<<bucket>>, started_at, $__timeFrom()::timestamptz) as time, severity as metric, count(*)::float8 as value
+select date_bin(<<bucket>>, started_at, $__timeFrom()::timestamptz) as time, <<said_severity>> as metric, count(*)::float8 as value
   from v_alert
  where started_at >= $__timeFrom() and started_at < $__timeTo() and state <> 'pending' and <<area>> = any (path)
- group by 1, 2
- order by 1, 2
+ group by 1, 2, severity
+ order by 1, array_position(array['critical', 'major', 'warning', 'info'], severity)
 
 -- name: rules
 -- Which rules fired how often, and how long what they found lasted.
@@ -40,7 +40,7 @@ select title ->> '<<lang>>' as title, rule, count(*) as alerts, count(distinct s
 
 -- name: log
 -- What became of the alerts of the range, the newest first.
-select l.at, a.severity, a.title ->> '<<lang>>' as title, l.kind, a.subject, l.by, l.comment, a.alert_id::text as alert_id
+select l.at, <<said_severity>> as severity, a.title ->> '<<lang>>' as title, <<said_kind>> as kind, a.subject, l.by, l.comment, a.alert_id::text as alert_id
   from (select alert_id, severity, title, subject
           from v_alert
          where started_at >= $__timeFrom() and started_at < $__timeTo() and state <> 'pending' and <<area>> = any (path)
@@ -67,7 +67,7 @@ having count(*) > 0
 
 -- name: deliveries
 -- Webhooks by when they were made and what became of them.
-select date_bin(<<bucket>>, made_at, $__timeFrom()::timestamptz) as time, state as metric, count(*)::float8 as value
+select date_bin(<<bucket>>, made_at, $__timeFrom()::timestamptz) as time, <<said_state>> as metric, count(*)::float8 as value
   from v_delivery
  where made_at >= $__timeFrom() and made_at < $__timeTo()
  group by 1, 2

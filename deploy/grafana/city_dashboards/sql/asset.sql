@@ -16,7 +16,7 @@ select p.start as time, a.<<name>> as metric, p.value
 select p.start + <<pause>>, a.<<name>>, null
   from point p join v_area a on a.code = p.area and a.<<current>>
  where p.following - p.start > <<pause>>
- order by 1
+ order by 1, 2
 
 -- name: silences
 -- When it was silent between two readings of the range, the longest first.
@@ -50,7 +50,8 @@ select extract(epoch from max(time))::float8 * 1000 as heard from v_asset where 
 
 -- name: alerts
 -- Its alerts of the range.
-select a.alert_id::text as alert_id, a.severity, a.title ->> '<<lang>>' as title, a.state, a.started_at, a.ended_at, a.handling
+select a.alert_id::text as alert_id, <<said_severity>> as severity, a.title ->> '<<lang>>' as title, <<said_state>> as state,
+       a.started_at, a.ended_at, <<said_handling>> as handling
   from v_alert a
  where a.subject = ${subject:sqlstring} and a.started_at >= $__timeFrom() and a.started_at < $__timeTo() and a.state <> 'pending'
  order by a.started_at desc

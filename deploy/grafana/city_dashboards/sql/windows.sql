@@ -10,7 +10,7 @@ with shown as (
 select start as time, name as metric, value from point
  union all
 select start + <<pause>>, name, null from point where following - start > <<pause>>
- order by 1
+ order by 1, 2
 
 -- name: bars
 -- How much of one or several metrics there was in the chosen area, in each hour, day or week.
@@ -19,6 +19,15 @@ select date_bin(<<bucket>>, w.start, $__timeFrom()::timestamptz) as time, n.name
  where w.step = <<step>> and w.metric in (<<metrics>>) and w.area = <<area>> and w.subject is null and w.source is null
    and w.<<in_range>>
  group by 1, 2
+ order by 1, 2
+
+-- name: bars_by_area
+-- How much of a metric there was in each area one level below, in each hour, day or week.
+select date_bin(<<bucket>>, w.start, $__timeFrom()::timestamptz) as time, a.<<name>> as metric, sum(w.value) as value
+  from v_area a join v_window w on w.area = a.code
+ where a.parent = <<area>> and a.<<current>>
+   and w.step = <<step>> and w.metric = '<<metric>>' and w.subject is null and w.source is null and w.<<in_range>>
+ group by a.code, 1, 2
  order by 1, 2
 
 -- name: total
