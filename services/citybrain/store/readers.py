@@ -39,7 +39,7 @@ async def let_read(connection: Connection, roles: Sequence[str]) -> None:
     """Give these roles every view, those included that a migration has made anew."""
     for role in roles:
         for row in await connection.fetch(_SQL["grants"], role):
-            await connection.execute(row[0])
+            await connection.execute(row["statement"])
 
 
 async def add_reader(pool: Pool, role: str, verifier: str | None) -> Added:
@@ -78,7 +78,7 @@ async def _limit(connection: Connection, role: str) -> bool:
     try:
         async with connection.transaction():
             for row in await connection.fetch(_SQL["limits"], role):
-                await connection.execute(row[0])
+                await connection.execute(row["statement"])
     except asyncpg.InsufficientPrivilegeError:
         return False
     return True
@@ -92,7 +92,7 @@ async def remove_reader(pool: Pool, role: str) -> None:
                 raise ReaderRefused(f"{role} is no reader")
             try:
                 for row in await connection.fetch(_SQL["revokes"], role):
-                    await connection.execute(row[0])
+                    await connection.execute(row["statement"])
             except (asyncpg.InsufficientPrivilegeError, asyncpg.DependentObjectsStillExistError) as error:
                 raise ReaderRefused(f"{role} cannot be dropped: {error}") from error
 

@@ -12,21 +12,21 @@ select exists (select from pg_roles where rolname = $1)
 
 -- name: make
 -- The statement that makes a role which may log in, given its password as the server keeps it.
-select format('create role %I login password %L connection limit 20', $1::text, $2::text)
+select format('create role %I login password %L connection limit 20', $1::text, $2::text) as statement
 
 -- name: give_password
 -- The statement that gives a role another password.
-select format('alter role %I login password %L', $1::text, $2::text)
+select format('alter role %I login password %L', $1::text, $2::text) as statement
 
 -- name: limits
 -- The statements that keep a role of this database from harm: it reads, and no statement of it goes on for ever.
-select format('alter role %I in database %I set %s', $1::text, current_database(), setting)
+select format('alter role %I in database %I set %s', $1::text, current_database(), setting) as statement
   from unnest(array['default_transaction_read_only = on', 'statement_timeout = ''15s''', 'lock_timeout = ''2s''',
                     'idle_in_transaction_session_timeout = ''30s''', 'jit = off']) as setting
 
 -- name: grants
 -- The statements that let a role read every view, of what it lacks.
-select format('grant connect on database %I to %I', current_database(), $1::text)
+select format('grant connect on database %I to %I', current_database(), $1::text) as statement
  where not has_database_privilege($1::text, current_database(), 'CONNECT')
 union all
 select format('grant usage on schema public to %I', $1::text) where not has_schema_privilege($1::text, 'public', 'USAGE')
@@ -38,7 +38,7 @@ select format('grant select on %s to %I', v.oid::regclass, $1::text)
 
 -- name: revokes
 -- The statements that take it all back.
-select format('revoke all on %s from %I', v.oid::regclass, $1::text)
+select format('revoke all on %s from %I', v.oid::regclass, $1::text) as statement
   from pg_class v where v.relnamespace = 'public'::regnamespace and v.relkind = 'v' and v.relname like 'v\_%'
 union all
 select format('revoke all on schema public from %I', $1::text)
