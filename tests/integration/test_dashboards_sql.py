@@ -246,7 +246,8 @@ async def scanned(connection: asyncpg.Connection[asyncpg.Record], sql: str) -> l
         row["name"]: (row["root"], row["pages"])
         for row in await connection.fetch(
             "select c.relname as name, coalesce(p.relname, c.relname) as root, c.relpages as pages from pg_class c"
-            " left join pg_inherits i on i.inhrelid = c.oid left join pg_class p on p.oid = i.inhparent where c.relname = any ($1)",
+            " left join pg_inherits i on i.inhrelid = c.oid left join pg_class p on p.oid = i.inhparent"
+            " where c.relname = any ($1)",
             [name for name, _ in found],
         )
     }
