@@ -75,7 +75,7 @@ _RATIO = ("parking.occupied_ratio", 0.52, 0.38, 0.12)
 _OCCUPIED = ("parking.occupied", 156, 114, 36)
 _LOT = {"occupied": 182, "capacity": 300}
 KINDS = (
-    Kind("lot", "parking.occupancy", _LOT, (_RATIO, _OCCUPIED), 100, 5, 13.0, capacity=300),
+    Kind("lot", "parking.occupancy", _LOT, (_RATIO, _OCCUPIED), 60, 5, 13.0, capacity=300),
     _utility("water", "consumption", "m³", 40, (4, 2.5, 1), phase=4),
     _utility("water", "pressure", "kPa", 30, (310, -40, 20), phase=4),
     _utility("power", "consumption", "kWh", 40, (22, 12, 4), phase=8),
@@ -84,7 +84,7 @@ KINDS = (
     _utility("gas", "pressure", "kPa", 30, (2.4, -0.2, 0.1), phase=12),
     _utility("heat", "consumption", "GJ", 40, (0.6, 0.25, 0.1), phase=16),
     _utility("heat", "temperature", "°C", 30, (58, 6, 2), phase=16),
-    Kind("bin", "bin.level", {"level_percent": 64}, (("bin.level", 48, 30, 22),), 70, 5, 19.0, phase=20),
+    Kind("bin", "bin.level", {"level_percent": 64}, (("bin.level", 48, 30, 22),), 110, 5, 19.0, phase=20),
     Kind("sensor", "device.battery", {"percent": 81}, (("device.battery", 78, 2, 16),), 50, 5, 15.0, phase=24),
     replace(_utility("water", "pressure", "kPa", 20, (314, -38, 9), every=MINUTE), prefix="pump", grids=1),
 )  # fmt: skip

@@ -28,6 +28,7 @@ PROFILE = Path(__file__).parents[1] / "deploy" / "city"
 STRETCH = timedelta(days=10)  # of one statement
 SESSIONS = 2
 STATEMENT_S = 600
+_VACUUMED = ("metric_window_1m", "metric_window_1h, metric_window_1d")
 Piece = tuple[datetime, datetime]
 
 
@@ -53,7 +54,8 @@ async def seed(dsn: str, end: datetime, days: int) -> City:
             indexes = await _drop_indexes(connection)
         await _each(pool, pieces, _minutes_and_hours)
         await _each(pool, [(*piece, city.settings.zone.key) for piece in _whole_days(city, begin, end)], _days)
-        await _each(pool, [(one,) for one in indexes], _index)
+        await _each(pool, [(one,) for one in indexes], _tidy)
+        await _each(pool, [(f"vacuum (analyze) {names}",) for names in _VACUUMED], _tidy)
         await _finish(pool, city, end)
     return city
 
@@ -147,7 +149,7 @@ async def _drop_indexes(connection: Connection) -> list[str]:
     return made
 
 
-async def _index(connection: Connection, statement: str) -> None:
+async def _tidy(connection: Connection, statement: str) -> None:
     await connection.execute("set maintenance_work_mem = '512MB'")
     await connection.execute(statement, timeout=STATEMENT_S)
 
@@ -158,7 +160,7 @@ async def _finish(pool: Pool, city: City, end: datetime) -> None:
         await _put_states(connection, city, end)
         await put_alerts(connection, city, end, random.Random(20261123))
         await connection.execute("drop table seed_leaf, seed_area")
-        await connection.execute("vacuum (analyze)", timeout=STATEMENT_S)
+        await connection.execute("analyze", timeout=STATEMENT_S)
 
 
 async def _put_states(connection: Connection, city: City, end: datetime) -> None:

@@ -96,9 +96,12 @@ async def test_a_year_of_every_level_is_there_and_the_views_show_all_of_it(seede
     admin = await asyncpg.connect(seeded.dsn, timeout=10)
     for table in WINDOWS:
         step = table[-2:]
-        counted = await admin.fetchval(f"select count(*) from {table} where count > 0", timeout=120)
-        shown = await admin.fetchval(f"select count(*) from v_window where step = '{step}'", timeout=300)
-        assert counted == shown > {"1m": 25_000_000, "1h": 7_000_000, "1d": 300_000}[step]
+        every = await admin.fetchval(f"select count(*) from {table}", timeout=120)
+        assert every > {"1m": 25_000_000, "1h": 7_000_000, "1d": 300_000}[step]
+        span = f"start >= '{END - timedelta(days=40)}' and start < '{END - timedelta(days=20)}'"
+        counted = await admin.fetchval(f"select count(*) from {table} where count > 0 and {span}", timeout=120)
+        shown = await admin.fetchval(f"select count(*) from v_window where step = '{step}' and {span}", timeout=120)
+        assert counted == shown > 0
         levels = await admin.fetch(
             f"select a.level, min(w.start) as first, max(w.start) as last from {table} w join series s on s.series_no = w.series"
             " join area a on a.code = s.area where s.metric = 'water.pressure' and s.subject is null group by 1", timeout=120
@@ -107,8 +110,7 @@ async def test_a_year_of_every_level_is_there_and_the_views_show_all_of_it(seede
         for row in levels:
             assert row["first"] <= END - timedelta(days=DAYS - 2)
             assert row["last"] >= END - timedelta(days=2)
-    every = await admin.fetch("select type, count(*) from asset_state group by 1")
-    assert sum(row["count"] for row in every if row["type"] != "facility.status") == 520
+    assert await admin.fetchval("select count(*) from asset_state where type <> 'facility.status'") == 520
     await admin.close()
 
 
@@ -128,7 +130,7 @@ async def test_rollup_finds_nothing_to_change_in_what_was_seeded(seeded: Seeded)
             "select count(*), max(revision) from metric_window_1m"
             " where not leaf and start >= $1 and start < $1 + interval '30 minutes'", start
         ) or (0, None)  # fmt: skip
-        assert counted > 500
+        assert counted > 300
         assert revised == 0
 
 

@@ -72,7 +72,9 @@ def _variable(one: Variable, language: Language, api_url: str) -> Builder[dashbo
     hide = dashboard.VariableHide.HIDE_VARIABLE if one.hidden else dashboard.VariableHide.DONT_HIDE
     if one.query is not None:
         made = QueryVariable(one.name).label(label).hide(hide).query(variable_sql(one, language)).datasource(VIEWS)
-        return made.refresh(dashboard.VariableRefresh.ON_DASHBOARD_LOAD).sort(dashboard.VariableSort.DISABLED)
+        made.refresh(dashboard.VariableRefresh.ON_DASHBOARD_LOAD).sort(dashboard.VariableSort.DISABLED)
+        made.build().skip_url_sync = one.hidden  # it follows from the others
+        return made
     if one.options:
         first, text = one.options[0]
         options = ",".join(f"{words.in_(language)} : {value}" for value, words in one.options)

@@ -76,7 +76,7 @@ def build(panel: Panel, board: str, language: Language, place: dashboard.GridPos
         made.min(panel.least)
     if panel.most is not None:
         made.max(panel.most)
-    overrides = [_override(column, board, language) for column in panel.columns]
+    overrides = [_override(panel.shape, column, board, language) for column in panel.columns]
     if panel.link is not None:
         links: dict[str, object] = {"id": "links", "value": [data_link(panel.link, board, language)]}
         overrides.append((dashboard.MatcherConfig(id_val="byType", options="number"), [_value(links)]))
@@ -121,11 +121,11 @@ def _stat(panel: Panel, _language: Language) -> stat.Panel:
     made = stat.Panel().reduce_options(reduce).graph_mode(common.BigValueGraphMode.NONE)
     several = len(panel.columns) > 1 or not isinstance(panel.query, Sql)
     made.text_mode(common.BigValueTextMode.VALUE_AND_NAME if several else common.BigValueTextMode.VALUE)
-    return made.color_mode(common.BigValueColorMode.VALUE)
+    return made.color_mode(common.BigValueColorMode.VALUE).color_scheme(_by_thresholds())
 
 
 def _table(_panel: Panel, _language: Language) -> table.Panel:
-    return table.Panel().cell_height(common.TableCellHeight.SM)
+    return table.Panel().cell_height(common.TableCellHeight.SM).color_scheme(_by_thresholds())
 
 
 def _map(panel: Panel, language: Language) -> geomap.Panel:
@@ -143,8 +143,12 @@ def _map(panel: Panel, language: Language) -> geomap.Panel:
     basemap = MapLayerOptions().type("default").name("basemap").config({})
     view = geomap.MapViewConfig().id("fit").lat(0).lon(0).zoom(12).all_layers(True).padding(10)
     controls = geomap.ControlsOptions().show_zoom(True).mouse_wheel_zoom(False).show_attribution(True).show_scale(True)
-    made = geomap.Panel().basemap(basemap).layers([layer]).view(view).controls(controls)
+    made = geomap.Panel().basemap(basemap).layers([layer]).view(view).controls(controls).color_scheme(_by_thresholds())
     return made.tooltip(geomap.TooltipOptions().mode(TooltipMode.DETAILS))
+
+
+def _by_thresholds() -> FieldColor:
+    return FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
 
 
 def _thresholds(limits: Limits) -> ThresholdsConfig:
@@ -153,12 +157,13 @@ def _thresholds(limits: Limits) -> ThresholdsConfig:
 
 
 def _override(
-    column: Column, board: str, language: Language
+    shape: Shape, column: Column, board: str, language: Language
 ) -> tuple[dashboard.MatcherConfig, list[dashboard.DynamicConfigValue]]:
     """How a column looks."""
     found: list[dict[str, object]] = []
     if column.title is None:
-        found.append({"id": "custom.hidden", "value": True})
+        nowhere = {"legend": True, "tooltip": True, "viz": False}  # a map draws by what it does not tell
+        found.append({"id": "custom.hideFrom", "value": nowhere} if shape == "map" else {"id": "custom.hidden", "value": True})
     else:
         found.append({"id": "displayName", "value": column.title.in_(language)})
     if column.unit is not None:
