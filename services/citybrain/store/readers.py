@@ -38,8 +38,7 @@ async def holders(connection: Connection) -> list[str]:
 async def let_read(connection: Connection, roles: Sequence[str]) -> None:
     """Give these roles every view, those included that a migration has made anew."""
     for role in roles:
-        for row in await connection.fetch(_SQL["grants"], role):
-            await connection.execute(row["statement"])
+        await _run(connection, "grants", role)
 
 
 async def add_reader(pool: Pool, role: str, verifier: str | None) -> Added:
@@ -59,6 +58,7 @@ async def add_reader(pool: Pool, role: str, verifier: str | None) -> Added:
             elif not there:
                 raise ReaderRefused(f"there is no role {role}")
             limited = await _limit(connection, role)
+            await _run(connection, "doors", role)
             await let_read(connection, [role])
             return Added(not there, limited)
 
@@ -77,8 +77,7 @@ async def _limit(connection: Connection, role: str) -> bool:
     """Set what keeps a role from harm; False where the database's user may not."""
     try:
         async with connection.transaction():
-            for row in await connection.fetch(_SQL["limits"], role):
-                await connection.execute(row["statement"])
+            await _run(connection, "limits", role)
     except asyncpg.InsufficientPrivilegeError:
         return False
     return True
@@ -91,8 +90,7 @@ async def remove_reader(pool: Pool, role: str) -> None:
             if role not in await holders(connection):
                 raise ReaderRefused(f"{role} is no reader")
             try:
-                for row in await connection.fetch(_SQL["revokes"], role):
-                    await connection.execute(row["statement"])
+                await _run(connection, "revokes", role)
             except (asyncpg.InsufficientPrivilegeError, asyncpg.DependentObjectsStillExistError) as error:
                 raise ReaderRefused(f"{role} cannot be dropped: {error}") from error
 
@@ -102,3 +100,9 @@ async def list_readers(pool: Pool) -> list[str]:
     with translated():
         async with pool.acquire() as connection:
             return await holders(connection)
+
+
+async def _run(connection: Connection, name: str, role: str) -> None:
+    """The statements that a query writes for a role: names of roles cannot be parameters."""
+    for row in await connection.fetch(_SQL[name], role):
+        await connection.execute(row["statement"])

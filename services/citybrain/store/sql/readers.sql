@@ -24,14 +24,16 @@ select format('alter role %I in database %I set %s', $1::text, current_database(
   from unnest(array['default_transaction_read_only = on', 'statement_timeout = ''15s''', 'lock_timeout = ''2s''',
                     'idle_in_transaction_session_timeout = ''30s''', 'jit = off']) as setting
 
--- name: grants
--- The statements that let a role read every view, of what it lacks.
+-- name: doors
+-- The statements that let a role into the database and its schema, where not everybody is.
 select format('grant connect on database %I to %I', current_database(), $1::text) as statement
  where not has_database_privilege($1::text, current_database(), 'CONNECT')
 union all
 select format('grant usage on schema public to %I', $1::text) where not has_schema_privilege($1::text, 'public', 'USAGE')
-union all
-select format('grant select on %s to %I', v.oid::regclass, $1::text)
+
+-- name: grants
+-- The statements that let a role read the views that it cannot read yet.
+select format('grant select on %s to %I', v.oid::regclass, $1::text) as statement
   from pg_class v
  where v.relnamespace = 'public'::regnamespace and v.relkind = 'v' and v.relname like 'v\_%'
    and not has_table_privilege($1::text, v.oid, 'SELECT')
