@@ -32,6 +32,7 @@ from citybrain.access.keys import ensure_admin_key
 from citybrain.aggregate.drain import Consumed, consume
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
+from citybrain.aggregate.shards import ALL
 from citybrain.aggregate.upkeep import Keep, Upkeep
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
@@ -42,6 +43,7 @@ from citybrain.api.gauges import keep_measuring
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.kafka import open_kafka_bus
+from citybrain.bus.members import PostgresMembership
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
@@ -264,10 +266,16 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         await AggregateWorker(*parts, stored, name, membership, stops).run()
 
+    async def roll_up() -> None:
+        if process.mode == "cluster":
+            rollup.membership = sharing = PostgresMembership(process.pool, ("rollup", "aggregate", process.member), len(ALL))
+            await sharing.begin()
+        await rollup.run()
+
     said = process.settings
     keep = Keep(said.bus_retention, said.storage_keep_deliveries, said.storage_compress_after)
     upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, keep, process.city, process.clock)
-    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), rollup.run(), upkeep.run()]
+    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), roll_up(), upkeep.run()]
 
 
 def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:

@@ -70,6 +70,7 @@ class Metrics:
         self.aggregate_errors = self._counter("citybrain_aggregate_errors", "Batches that failed and are tried again.", ("kind",))
         self.aggregate_watermark = self._gauge("citybrain_aggregate_watermark_seconds", "Minimum watermark, as a Unix time.")
         self.rollup_pass_seconds = self._histogram("citybrain_rollup_pass_seconds", "Seconds of one pass of the rollup.")
+        self.rollup_shards = self._gauge("citybrain_rollup_shards", "Shards of the rollup that this process works on, of 16.")
         self.rollup_rows = self._counter(
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )

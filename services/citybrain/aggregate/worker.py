@@ -18,6 +18,8 @@ from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
 from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
+from citybrain.aggregate.newest import Newest
+from citybrain.aggregate.shards import sharding
 from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus, Membership
 from citybrain.city import City
@@ -58,13 +60,17 @@ class AggregateWorker:
     membership: Membership | None = None
     stops: bool = False
     max_records: int = MAX_RECORDS
-    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _dictionary: Dictionary = field(init=False)
     _announced: Announced = field(default_factory=Announced)
+    _newest: Newest = field(default_factory=Newest)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
+
+    def __post_init__(self) -> None:
+        self._dictionary = Dictionary(sharding(self.city))
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""
@@ -175,6 +181,7 @@ class AggregateWorker:
             settings.watermark_delay,
             self._dictionary,
             self._announced,
+            self._newest,
             self._least_watermark(),
             {number: position.last_heartbeat for number, position in self._positions.items()},
         )
@@ -187,9 +194,11 @@ class AggregateWorker:
         except BaseException:
             self._dictionary.rolled_back()
             self._announced.rolled_back()
+            self._newest.rolled_back()
             raise
         self._dictionary.committed()
         self._announced.committed()
+        self._newest.committed()
         self._limit.count(decoded.records, dead)
         self._failures = 0
         self._go_to(decoded, context)

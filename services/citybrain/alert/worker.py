@@ -81,7 +81,7 @@ class AlertWorker:
     async def _leads(self, connection: Connection) -> bool:
         """Whether the lease is ours. Of scopes, what another owner has done meanwhile is not known."""
         before = self._lease.fence
-        if await self._lease.taken(connection) and self._lease.fence != before:
+        if await self._lease.is_ours(connection) and self._lease.fence != before:
             self._scopes.forget()
         return self._lease.fence is not None
 

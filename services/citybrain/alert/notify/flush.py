@@ -85,7 +85,7 @@ class Flusher:
         try:
             with translated():
                 async with self.pool.acquire() as connection:
-                    if not await self._lease.taken(connection):
+                    if not await self._lease.is_ours(connection):
                         return False
                     async with connection.transaction():
                         if not await self._lease.held(connection):
