@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from citybrain.aggregate.modes import MODES, metric_rows
+from citybrain.aggregate.shards import sharding
 from citybrain.api.steps import Step
 from citybrain.city import LEVELS, City
 from citybrain.profiles import load, read_city
@@ -82,7 +83,7 @@ async def _put_plan(pool: Pool, city: City, end: datetime) -> None:
     areas = {Series(one.series.metric, code) for one in leaves for code in city.areas.path_at(one.series.area, end)}
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(_SQL["tables"])
-        numbers = await Dictionary().number_series(connection, areas | {one.series for one in leaves})
+        numbers = await Dictionary(sharding(lambda: city)).number_series(connection, areas | {one.series for one in leaves})
         await connection.copy_records_to_table("seed_leaf", records=[_leaf(one, numbers, end) for one in leaves])
         rows = []
         for one in areas:
@@ -156,7 +157,8 @@ async def _tidy(connection: Connection, statement: str) -> None:
 
 async def _finish(pool: Pool, city: City, end: datetime) -> None:
     async with pool.acquire() as connection:
-        await connection.execute("update rollup_state set final_through = $1, minutes_through = $1", end)
+        for table in ("rollup_state", "rollup_shard"):
+            await connection.execute(f"update {table} set final_through = $1, minutes_through = $1", end)
         await _put_states(connection, city, end)
         await put_alerts(connection, city, end, random.Random(20261123))
         await connection.execute("drop table seed_leaf, seed_area")

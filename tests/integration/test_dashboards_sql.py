@@ -115,23 +115,24 @@ async def test_a_year_of_every_level_is_there_and_the_views_show_all_of_it(seede
 
 
 async def test_rollup_finds_nothing_to_change_in_what_was_seeded(seeded: Seeded) -> None:
-    start = END - timedelta(days=100, minutes=0)
+    start = END - timedelta(days=100)
     async with open_pool(seeded.dsn, max_size=4) as pool:
-        await pool.execute(
-            "insert into dirty (step, start, series) select distinct '1m', w.start, w.parent from metric_window_1m w"
-            " where w.leaf and w.start >= $1 and w.start < $1 + interval '30 minutes'", start
-        )  # fmt: skip
-        await pool.execute("update bus_position set watermark = $1", END)
+        for step in ("1m", "1h"):
+            await pool.execute(
+                f"insert into dirty (step, start, series) select distinct '{step}', w.start, w.parent from metric_window_{step} w"
+                " where w.leaf and w.start >= $1 and w.start < $1 + interval '30 minutes'", start
+            )  # fmt: skip
         rollup = Rollup(pool, lambda: seeded.city, Metrics(), owner=UUID(int=1))
         while await rollup.step():
             pass
-        assert await pool.fetchval("select count(*) from dirty where step = '1m'") == 0
-        counted, revised = await pool.fetchrow(
-            "select count(*), max(revision) from metric_window_1m"
-            " where not leaf and start >= $1 and start < $1 + interval '30 minutes'", start
-        ) or (0, None)  # fmt: skip
-        assert counted > 300
-        assert revised == 0
+        assert await pool.fetchval("select count(*) from dirty") == 0
+        for step in ("1m", "1h"):
+            counted, revised = await pool.fetchrow(
+                f"select count(*), max(revision) from metric_window_{step}"
+                " where start >= $1 and start < $1 + interval '30 minutes'", start
+            ) or (0, None)  # fmt: skip
+            assert counted > 600
+            assert revised == 0
 
 
 # ---- panels -------------------------------------------------------------------------------------------------------------
