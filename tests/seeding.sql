@@ -25,10 +25,9 @@ select series, at, parent, true, case when weight < 0 then raw else 1 end, micro
                   join seed_leaf l on l.every = t.every and l.phase = t.phase
                    and (t.at < l.quiet_from or t.at >= l.quiet_to or l.quiet_from is null) offset 0) figure offset 0) row
  where weight >= 0 or raw > 0
- order by at, series
 
 -- name: areas
--- Areas of a level from their children, as rollup's `area_rows` does.
+-- Areas of a level from their children, as rollup's `area_rows` does. All assets are in grids, of depth 4.
 insert into {table} (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)
 select series, start, parent, false, sum(count), sum(sum), min(min), max(max), max(latest),
        case when mode = 3 then max(part) else sum(part) end, sum(weight), sum(subjects)
@@ -37,7 +36,7 @@ select series, start, parent, false, sum(count), sum(sum), min(min), max(max), m
                     else round(c.sum / c.count, 6) end as part,
                case when c.leaf and a.mode = 4 then round(c.weight / c.count, 6) else c.weight end as weight
           from {table} c join seed_area a on a.series = c.parent and a.depth = $3
-         where c.start >= $1 and c.start < $2) child
+         where c.start >= $1 and c.start < $2 and c.leaf = ($3 = 4)) child
  group by series, start, parent, mode
  order by series, start
 
