@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from citybrain.openapi import openapi_document
 from citybrain.settings import VARIABLES
 from citybrain.store.embedded import embedded_postgres
 from citybrain.store.migrate import migrate
-from citybrain.telemetry import Metrics
 from citybrain_schemas.event_type import EventType
 from citybrain_schemas.events import DOMAINS
 from citybrain_schemas.metrics import METRICS
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -144,11 +147,15 @@ def pages(dsn: str) -> dict[str, str]:
     """Every page by file name. `dsn` reaches a database with this version's tables."""
     found = {
         "commands.md": _commands(),
+        "errors.md": reference_pages.errors(table),
         "events.md": _events(),
         "http.md": _http(),
+        "log.md": reference_pages.log_lines(table),
         "metrics.md": _metrics(),
         "settings.md": _settings(),
         "tables.md": asyncio.run(_tables(dsn)),
+        "telemetry.md": reference_pages.telemetry(table),
+        "webhooks.md": reference_pages.webhooks(table),
     }
     return {name: f"{_MADE}\n\n{text.strip()}\n" for name, text in found.items()}
 
@@ -160,17 +167,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def settings_table() -> str:
-    """Every setting: also in docs/howto/run.md."""
+    """Every setting."""
     return table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in sorted(VARIABLES.items())))
-
-
-def telemetry_table() -> str:
-    """Every metric of the process itself: also in docs/howto/operate.md."""
-    rows = []
-    for metric in Metrics().registry.collect():
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        rows.append((f"`{name}`", metric.type, metric.documentation))
-    return table(("metric", "type", "meaning"), sorted(rows))
 
 
 # ---- settings, commands -------------------------------------------------------------------------------------------------
@@ -183,7 +181,7 @@ def _settings() -> str:
 def _commands() -> str:
     parts = [_COMMANDS]
     for path, command in sorted(_leaves(cli, ("citybrain",))):
-        parts += [f"## {' '.join(path)}", (command.help or "").replace("\b", "").strip()]
+        parts += [f"## {' '.join(path)}", cleandoc(command.help or "").replace("\b", "").strip()]
         rows = [row for one in command.params if (row := _parameter(one)) is not None]
         if rows:
             parts.append(table(("option", "meaning", "default"), rows))
@@ -302,9 +300,6 @@ def _http() -> str:
     for path, operations in sorted(document["paths"].items()):
         for method, one in operations.items():
             parts += _operation(method, path, one)
-    parts += ["## Why an event is refused", "`code` of a rejected item is one of:"]
-    codes = document["components"]["schemas"]["RejectCode"]["enum"]
-    parts.append(", ".join(f"`{code}`" for code in codes) + ".")
     return "\n\n".join(parts)
 
 
@@ -359,15 +354,6 @@ async def _tables(dsn: str) -> str:
 # ---- as a program -------------------------------------------------------------------------------------------------------
 
 
-def put_between(path: Path, mark: str, text: str) -> None:
-    """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` of a page."""
-    before, begin, rest = path.read_text("utf-8").partition(f"<!-- {mark} -->")
-    _, end, after = rest.partition(f"<!-- /{mark} -->")
-    if not begin or not end:
-        raise click.ClickException(f"{path}: no place marked {mark}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
-
-
 async def _with_database(folder: Path) -> dict[str, str]:
     async with embedded_postgres(folder) as postgres:
         await migrate(postgres.dsn)
@@ -375,14 +361,12 @@ async def _with_database(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write every page, and the two tables that how-tos show."""
+    """Write every page."""
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(_with_database(Path(folder) / "city"))
     FOLDER.mkdir(exist_ok=True)
     for name, text in found.items():
         (FOLDER / name).write_text(text, "utf-8")
-    put_between(ROOT / "docs" / "howto" / "run.md", "settings", settings_table())
-    put_between(ROOT / "docs" / "howto" / "operate.md", "telemetry", telemetry_table())
     sys.stdout.write(f"wrote {len(found)} pages to {FOLDER.relative_to(ROOT)}\n")
 
 

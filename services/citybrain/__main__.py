@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType({
     "up": "serve", "ingest": "serve", "aggregate": "serve", "alert": "serve", "deliver": "serve", "api": "serve",
     "migrate": "serve", "city": "city", "rules": "rules", "replay": "play", "simulate": "play", "state": "state",
     "dead": "dead", "keys": "keys", "readers": "readers", "endpoints": "endpoints", "schemas": "schemas", "doctor": "doctor",
+    "postgres": "postgres",
 })  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from citybrain.store.embedded_settings import settings
 from citybrain.store.migrate import migrate
 from citybrain.store.pool import open_pool
 from citybrain.store.readers import ReaderRefused, add_reader, list_readers, remove_reader
+from pages import in_shell, scene
 from pipeline import pipeline
 from postgres import Databases
 from records import T0, minutes_later, occupancy, records, small_city
@@ -227,7 +228,7 @@ async def test_grafana_logs_in_with_its_password_and_is_kept_from_harm(asking: S
     assert [one["name"] for one in json.loads(listed.ok().out)["items"]] == ["grafana"]
     removed = await asyncio.to_thread(run, "readers", "remove", "grafana", cwd=tmp_path, environment=city)
     assert removed.ok().out == "removed grafana\n"
-    printed = await asyncio.to_thread(run, "readers", "add", "grafana", cwd=tmp_path, environment=city)
+    printed = await asyncio.to_thread(in_shell, scene("docs/howto/dashboards.md", "reader"), tmp_path, city)
     reader = await asyncpg.connect(asking.dsn("anluo"), user="grafana", password=printed.ok().out.strip(), timeout=10)
     await reader.close()
     await admin.close()
