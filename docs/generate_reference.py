@@ -38,9 +38,7 @@ _SETTINGS = """# Settings
 Environment variables, read once at start; a `.env` in the working folder is read too, and the environment wins.
 An unknown name that begins with `CITYBRAIN_` is refused with the nearest known one.
 
-{table}
-
-In this version `CITYBRAIN_METRICS_PORT` is checked, and not used yet."""
+{table}"""
 _COMMANDS = """# Commands
 
 Every command has `--help`, exits non-zero on failure, and says why on one line of standard error."""
@@ -107,7 +105,7 @@ TABLES = {
     "change_position": "How far alert has read `change`.",
     "command": "What people asked of alerts: acknowledge, comment, close.",
     "dead_letter": "Records that could not be decoded, byte for byte, with the reason and the offset.",
-    "delivery": "Webhooks: the bytes that are signed, the id that all attempts carry, and where it stands.",
+    "delivery": "Webhooks: the bytes that are signed, the id of all attempts, and where it stands. Heartbeats have a `tick`.",
     "dirty": "What rollup has to make anew: minutes of areas, and hours and days above them.",
     "dirty_later": "Hours and days to make, with the moment from which they are due.",
     "endpoint": "Receivers of webhooks.",

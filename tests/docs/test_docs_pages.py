@@ -66,7 +66,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(found), f"{target}: no such heading"
 
 
-@pytest.mark.parametrize("folder", ["howto", "decisions", "reference"])
+@pytest.mark.parametrize("folder", ["howto", "decisions", "reference", "runbooks"])
 def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
     index = (ROOT / "docs" / folder / "README.md").read_text("utf-8")
     for page in (ROOT / "docs" / folder).glob("*.md"):

@@ -92,7 +92,8 @@ class Rollup:
             await self.membership.leave()
 
     async def _loop(self) -> None:
-        await until_cancelled(self.step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s))
+        step = self.metrics.loops.begin("rollup").around(self.step)
+        await until_cancelled(step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s))
 
     def _failed(self, error: Exception) -> None:
         note_failure(_log, "rollup_failed", self.metrics.aggregate_errors, error)

@@ -52,7 +52,8 @@ class AlertWorker:
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
-            await until_cancelled(self.step, self._failed, self.wake, IDLE_S, _rest_s)
+            step = self.metrics.loops.begin("alert").around(self.step)
+            await until_cancelled(step, self._failed, self.wake, IDLE_S, _rest_s)
         finally:
             await self._lease.give_up(self.pool)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from citybrain.endpoints.addresses import TargetRefused
-from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, OfTheProfile
+from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, NotForRobots, OfTheProfile
 from citybrain.endpoints.secret import SecretRefused
 from citybrain.web import Problem
 
@@ -24,6 +24,8 @@ def as_problems() -> Iterator[None]:
         raise _field("url", error) from error
     except SecretRefused as error:
         raise _field("secret", error) from error
+    except NotForRobots as error:
+        raise _field("heartbeat", error) from error
     except EndpointRefused as error:
         raise _field("name", error) from error
 

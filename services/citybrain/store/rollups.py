@@ -75,6 +75,11 @@ async def take_dirty(connection: Connection, shards: Collection[int], limit: int
     return taken, sum(row["rows"] for row in rows) >= limit
 
 
+async def is_dirty(connection: Connection) -> bool:
+    """Whether anything is to be made now, in any shard."""
+    return bool(await connection.fetchval(_SQL["is_dirty"]))
+
+
 async def hand_on(connection: Connection, step: str, rows: Iterable[tuple[datetime, int]]) -> None:
     """Have other shards make (start, series)."""
     if columns := _columns(sorted(rows)):

@@ -21,6 +21,10 @@ with taken as (
 )
 select step, start, series, bool_or(handed_on) as handed_on, count(*) as rows from taken group by step, start, series
 
+-- name: is_dirty
+-- Whether anything is to be made now.
+select exists (select from dirty)
+
 -- name: hand_on
 -- Rows that other shards have to make, because of what changed here.
 insert into dirty (step, start, series, handed_on)
