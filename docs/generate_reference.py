@@ -70,7 +70,8 @@ _TABLES = """# Tables
 
 ## Views for Grafana and analysts
 
-Their names and columns are kept from version to version."""
+Their names and columns are kept from version to version. `citybrain readers add NAME` makes a role that sees them and nothing
+else. Ask `v_window` with a literal `step` and bounds of `start`: then one table is opened, and what lies between."""
 _COLUMNS = """
 select c.relname as relation, c.relkind in ('v') as view, a.attname as name, format_type(a.atttypid, null) as type
   from pg_class c join pg_attribute a on a.attrelid = c.oid
@@ -80,10 +81,11 @@ select c.relname as relation, c.relkind in ('v') as view, a.attname as name, for
 VIEWS = {
     "v_alert": "Every alert with its states, figures and handling.",
     "v_alert_log": "What became of every alert, entry by entry; entries that are not provisional never change.",
-    "v_area": "Every version of every area of the profile in force, with its outline as GeoJSON.",
+    "v_area": "Every version of every area of the profile in force, with its outline as GeoJSON and the middle of that.",
     "v_asset": "The latest event of every asset, for each type that it sends.",
     "v_delivery": "Every webhook: to whom, how it stands, how often it was tried.",
     "v_event": "Every event that is kept, once. Personal fields are not in it.",
+    "v_series": "What has ever been measured where: a metric of an area, of an asset in it, or of a source without one.",
     "v_window": "Stored windows of assets and areas. `subject` is null for an area, `source` is set for events without one. "
     "Hours and days appear once they are final; open ones are made by `GET /v1/series` when it is asked.",
 }

@@ -18,6 +18,7 @@ from test_promtool import promtool
 from citybrain.__main__ import COMMANDS, cli
 from citybrain.openapi import openapi_document
 from citybrain.settings import MIN_ADMIN_KEY, VARIABLES
+from citybrain.store.scram import MIN_CHARACTERS
 
 ROOT = Path(__file__).parents[2]
 ROLES = {"ingest", "aggregate", "alert", "deliver", "api"}
@@ -41,15 +42,38 @@ def test_the_image_installs_what_the_lock_of_the_project_says() -> None:
     assert not {"pytest", "mypy", "ruff"} & {name.partition("==")[0] for name in named}
 
 
-def test_grafana_is_told_of_prometheus() -> None:
+def test_grafana_is_told_of_prometheus_and_of_the_views() -> None:
     path = ROOT / "deploy/grafana/provisioning/datasources/citybrain.yaml"
-    [source] = yaml.safe_load(path.read_text("utf-8"))["datasources"]
-    assert source["url"] == "http://prometheus:9090"
-    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in SERVICES["grafana"]["volumes"]
+    sources = {one["uid"]: one for one in yaml.safe_load(path.read_text("utf-8"))["datasources"]}
+    assert sources["prometheus"]["url"] == "http://prometheus:9090"
+    grafana, views = SERVICES["grafana"], sources["citybrain-views"]
+    assert grafana["environment"][views["url"].removeprefix("$")] == "database:5432"
+    assert views["jsonData"]["database"] == SERVICES["database"]["environment"]["POSTGRES_DB"]
+    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in grafana["volumes"]
+    providers = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/citybrain.yaml").read_text("utf-8"))["providers"]
+    [mounted] = [one.split(":")[:2] for one in grafana["volumes"] if "dashboards" in one]
+    shown = [one["options"]["path"] for one in providers] + [grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]]
+    for one in shown:
+        assert (ROOT / mounted[0] / Path(one).relative_to(mounted[1])).exists()
+
+
+def test_grafana_logs_in_as_the_reader_that_is_made_before_it_starts() -> None:
+    grafana, words = SERVICES["grafana"], SERVICES["reader"]["command"]
+    assert words[:3] == ["readers", "add", grafana["environment"]["CITYBRAIN_GRAFANA_USER"]]
+    assert grafana["depends_on"] == {"reader": {"condition": "service_completed_successfully"}}
+    assert SERVICES["reader"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    secret = Path(words[words.index("--password-file") + 1]).name
+    path = ROOT / "deploy/grafana/provisioning/datasources/citybrain.yaml"
+    assert f"$__file{{/run/secrets/{secret}}}" in path.read_text("utf-8")
+    for name in ("grafana", "reader"):
+        assert secret in SERVICES[name]["secrets"]
+    [admin] = [one for name, one in grafana["environment"].items() if name.endswith("PASSWORD__FILE")]
+    assert Path(admin) == Path("/run/secrets/grafana_admin")
+    assert f"{MIN_CHARACTERS} or more" in (ROOT / "docker-compose.yml").read_text("utf-8")
 
 
 def test_every_role_is_there_and_what_prepares_them_runs_before() -> None:
-    assert ROLES | {"migrate", "profile", "replay", "kafka", "database", "prometheus", "grafana"} == SERVICES.keys()
+    assert ROLES | {"migrate", "profile", "reader", "replay", "kafka", "database", "prometheus", "grafana"} == SERVICES.keys()
     assert SERVICES["profile"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     for role in ROLES:
         assert SERVICES[role]["command"][0] == role
@@ -72,9 +96,15 @@ def test_every_setting_is_known_and_secrets_come_from_the_environment() -> None:
     for one in OURS.values():
         assert one["environment"].keys() <= VARIABLES.keys()
         assert "${" in one["environment"]["CITYBRAIN_DATABASE_URL"]
-        assert [one["environment"]["CITYBRAIN_ADMIN_KEY_FILE"]] == [f"/run/secrets/{name}" for name in one["secrets"]]
+        assert one["environment"]["CITYBRAIN_ADMIN_KEY_FILE"] == f"/run/secrets/{one['secrets'][0]}"
     assert f"{MIN_ADMIN_KEY} characters" in (ROOT / "docker-compose.yml").read_text("utf-8")
-    assert COMPOSE["secrets"] == {"citybrain_key": {"environment": "CITYBRAIN_ADMIN_KEY"}}
+    assert COMPOSE["secrets"] == {
+        "citybrain_key": {"environment": "CITYBRAIN_ADMIN_KEY"},
+        "grafana_database": {"environment": "GRAFANA_DATABASE_PASSWORD"},
+        "grafana_admin": {"environment": "GRAFANA_ADMIN_PASSWORD"},
+    }
+    for one in SERVICES.values():
+        assert set(one.get("secrets", ())) <= COMPOSE["secrets"].keys()
     assert not re.search(
         r"(?i)(password|secret|key): *['\"]?[a-z0-9]{6,}['\"]?$", (ROOT / "docker-compose.yml").read_text("utf-8"), re.MULTILINE
     )

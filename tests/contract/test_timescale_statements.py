@@ -22,10 +22,11 @@ import asyncpg
 import polars as pl
 import pytest
 
-from citybrain.store import batches, partitions, timescale, upkeep
+from citybrain.store import batches, partitions, readers, timescale, upkeep
 from citybrain.store import migrate as migrations
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
+from dashboards import Asked, choices, expand, panels
 from kafka_server import leave_out
 
 _PROOF = Path(__file__).parents[1] / "timescale"
@@ -221,6 +222,49 @@ async def test_chunks_of_events_are_listed_and_dropped(wasm: Connection) -> None
     assert len(stretches) == 3
     assert await upkeep.forget_events(wasm, stretches[1].end) == [one.name for one in stretches[:2]]
     assert [row["id"] for row in await wasm.fetch("select id from event")] == ["e2"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+async def test_every_query_of_a_dashboard_is_understood_and_finds_packed_windows(wasm: Connection) -> None:
+    await _migrated(wasm)
+    await wasm.execute("insert into metric values ('water.pressure', 'kPa', 'gauge', 'mean', 2)")
+    ring = '{"type": "Polygon", "coordinates": [[[109, 36], [110, 37], [109, 36]]]}'
+    columns = "(code, level, parent, name_en, name_zh, geometry)"
+    await wasm.execute(f"insert into area {columns} values ('610600', 'city', null, 'Anluo', '安洛市', '{ring}')")
+    series = "values ('water.pressure', '610600', null), ('water.pressure', '610600', 'pump-1')"
+    await wasm.execute(f"insert into series (metric, area, subject) {series}")
+    start = (OLD + timedelta(minutes=5)).isoformat()
+    for number, parent, leaf in ((1, -1, "false"), (2, 1, "true")):
+        figures = r"1, 305000000, 305000000, 305000000, e'0\x01s\x01i\x01305000000', 305000000, null, 1"
+        columns = "(series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)"
+        await wasm.execute(f"insert into metric_window_1m {columns} values ({number}, '{start}', {parent}, {leaf}, {figures})")
+    assert len(await timescale.compress(wasm, NOW, late=True)) == 1
+    chosen = choices("610600", subject="pump-1", metric="water.pressure", medium="-")
+    found = {}
+    for one in panels("en"):
+        for sql in one.sql:
+            found[one.name] = await wasm.fetch(expand(sql, Asked(OLD, OLD + timedelta(hours=6), chosen)))
+    for chart in ("en/overview.json: Water pressure", "en/asset.json: $subject: $metric"):
+        assert [float(row["value"]) for row in found[chart]] == [305]
+    assert len(found) > 60
+
+
+async def test_readers_keep_their_views_when_hypertables_are_made(wasm: Connection) -> None:
+    async with wasm.transaction():
+        for _, text in migrations._files():
+            await wasm.execute(text)
+    await wasm.execute("create role watcher login")
+    await readers.let_read(wasm, ["watcher"])
+    assert await readers.holders(wasm) == ["watcher"]
+    async with wasm.transaction():
+        may_read = await readers.holders(wasm)
+        assert await timescale.adopt(wasm, timedelta(days=1))
+        assert not await wasm.fetchval("select has_table_privilege('watcher', 'v_window', 'select')")
+        await readers.let_read(wasm, may_read)
+    for view in ("v_window", "v_event", "v_asset"):
+        assert await wasm.fetchval(f"select has_table_privilege('watcher', '{view}', 'select')")
+    assert not await wasm.fetchval("select has_table_privilege('watcher', 'event', 'select')")
 
 
 async def test_what_a_restore_tells_timescale_is_understood(wasm: Connection) -> None:

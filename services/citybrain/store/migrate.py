@@ -3,7 +3,7 @@ what is lacking is asked by runner and vitals, too.
 
 Migrations are numbered files, forward only, each applied once, all that are missing in one transaction. Several hosts may
 call at once: an advisory lock lets one work while the others wait, and nobody waits for a lock longer than a minute. Where
-TimescaleDB can be used the tables that grow become its hypertables.
+TimescaleDB can be used the tables that grow become its hypertables. Whoever could read the views before can read them after.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import resources
 import asyncpg
 
 from citybrain.errors import CitybrainError
-from citybrain.store import timescale
+from citybrain.store import readers, timescale
 from citybrain.store.pool import Pool, connect, translated
 
 _log = logging.getLogger(__name__)
@@ -80,8 +80,10 @@ async def _migrate(dsn: str, chunk: timedelta) -> list[str]:
                 " (name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
             )
             done = {row["name"]: row["sha256"] for row in await connection.fetch("select name, sha256 from migration")}
+            may_read = await readers.holders(connection)
             applied = [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
             await timescale.adopt(connection, chunk)
+            await readers.let_read(connection, may_read)
             return applied
     finally:
         await connection.close()
