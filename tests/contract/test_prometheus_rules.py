@@ -75,6 +75,20 @@ def test_alerts_fire_when_they_should_and_at_no_other_time(path: Path) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr)[:3000]
 
 
+def test_prometheus_understands_how_pods_are_found_and_their_ports_have_that_name(tmp_path: Path) -> None:
+    [job] = jobs = yaml.safe_load((FOLDER / "kubernetes-pods.yml").read_text("utf-8"))
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    done = subprocess.run(
+        [promtool(), "check", "config", tmp_path / "prometheus.yml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    port = job["relabel_configs"][0]["regex"]
+    for role in ("ingest", "aggregate", "alert", "deliver", "api"):
+        manifest = (ROOT / "deploy" / "k8s" / f"{role}.yaml").read_text("utf-8")
+        assert f"name: {port}" in manifest
+        assert f"app.kubernetes.io/component: {role}" in manifest
+
+
 def test_promtool_notices_an_alert_that_does_not_fire(tmp_path: Path) -> None:
     text = (FOLDER / "tests" / "cluster.yml").read_text("utf-8").replace("../rules", str(FOLDER / "rules"))
     broken = tmp_path / "broken.yml"

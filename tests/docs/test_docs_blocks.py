@@ -26,7 +26,7 @@ from pages import ENGLISH, ROOT, Block, blocks
 
 BLOCKS = [one for page in ENGLISH for one in blocks(page)]
 COMMANDS = {"sh", "python", "js", "go"}
-HOWS = {"sh": {"run", "scene", "checked"}, "python": {"run", "file"}, "js": {"file"}, "go": {"file"}, "yaml": {"as"}}
+HOWS = {"sh": {"run", "scene", "checked"}, "python": {"run", "file"}, "js": {"file"}, "go": {"file"}, "yaml": {"as", "file"}}
 PLAIN = {"json", "text", "sql", "promql"}
 _LIKE_A_COMMAND = re.compile(
     r"\s*(?:\$ |sudo |(?:citybrain|curl|make|docker|kubectl|python3?|node|go|psql|pg_\w+|export|npm|pip) )"
@@ -97,7 +97,8 @@ def test_every_scene_is_run_by_a_test(block: Block) -> None:
 def test_every_program_that_is_shown_is_the_file(block: Block) -> None:
     path = block.page.parent / block.name
     assert block.code == path.read_text("utf-8")
-    assert any(path.name in test.read_text("utf-8") for test in (ROOT / "tests" / "e2e").glob("test_*.py")), "no test runs it"
+    tests = [*(ROOT / "tests" / "e2e").glob("test_*.py"), *(ROOT / "tests" / "contract").glob("test_*.py")]
+    assert any(path.name in test.read_text("utf-8") for test in tests), "no test runs it"
 
 
 @pytest.mark.parametrize("page", sorted({one.page for one in of("as")}), ids=lambda page: page.name)
@@ -148,6 +149,9 @@ def test_every_word_of_what_cannot_run_here_is_known(block: Block) -> None:
                 kubectl(words[1:])
             case "psql" | "pg_restore":
                 assert block.page.name == "backup.md", "TimescaleDB's own steps: tests/contract/test_timescale_statements.py"
+            case "promtool":
+                assert words[1:3] in (["check", "rules"], ["test", "rules"])
+                assert list(ROOT.glob(words[3])), "what promtool says of them: tests/contract/test_prometheus_rules.py"
             case ".venv/bin/python":
                 assert words[1:3] == ["-m", "pytest"]
                 assert all((ROOT / one).exists() for one in words[3:])
