@@ -220,7 +220,7 @@ async def city(database: str) -> AsyncIterator[Delivering]:
 async def _sync(city: Delivering, *lines: Line) -> dict[str, store.EndpointRow]:
     async with city.pool.acquire() as connection:
         await sync_profile_endpoints(connection, lines, LOOPBACK)
-        return {row.name: row for row in await store.list_endpoints(connection, None, 100)}
+        return {row.name: row for row in sorted(await store.list_endpoints(connection, None, 100), key=lambda row: row.name)}
 
 
 async def _secrets(connection: Connection, row: store.EndpointRow) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from citybrain.api.hierarchy import hierarchy_of
-from citybrain.api.holes import LONGEST_PAUSE, Hole, dues, holes
+from citybrain.api.holes import LONGEST_PAUSE, Due, Hole, Silence, dues, holes
 from citybrain.api.params import (
     Cursor,
     From,
@@ -29,7 +30,6 @@ from citybrain.api.params import (
 )
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, page_reply
-from citybrain.api.silent_windows import find_silences
 from citybrain.city import City, Roster, RosterLine
 from citybrain.store import asset_reads, window_reads
 from citybrain.store.pool import Connection
@@ -84,10 +84,22 @@ async def _holes_of(connection: Connection, city: City, subject: str, span: tupl
         return []
     watermark = (await window_reads.standing(connection)).watermark
     wanted = dues(lines)
-    silences = await find_silences(connection, wanted, span)
+    silences = await _silences(connection, wanted, span)
     found = [(hole, due.type) for due in wanted for hole in holes(silences[due.subject, due.type], due, watermark)]
     inside = [one for one in found if one[0].start < span[1] and (one[0].end is None or one[0].end > span[0])]
     return sorted(inside, key=_begin)
+
+
+async def _silences(
+    connection: Connection, wanted: Iterable[Due], span: tuple[datetime, datetime]
+) -> defaultdict[tuple[str, str], list[Silence]]:
+    """Silences of assets that overlap a span, by (subject, type)."""
+    longest: dict[tuple[str, str], timedelta] = {}
+    for due in wanted:
+        key = (due.subject, due.type)
+        longest[key] = min(due.longest, longest.get(key, due.longest))
+    rows = await asset_reads.silences(connection, [asset_reads.Asked(*key, pause) for key, pause in longest.items()], *span)
+    return defaultdict(list, {key: [Silence(*pair) for pair in pairs] for key, pairs in rows.items()})
 
 
 def _begin(one: tuple[Hole, str]) -> tuple[datetime, str]:
