@@ -80,6 +80,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
     profile = write_profile(root / "city", roster=[f"lot-1,parking.occupancy,{GRIDS[0]},1m,2026-01-01"])
     (profile / "rules").mkdir()
     (profile / "rules" / "parking.yaml").write_text(json.dumps({"rules": [RULE]}), "utf-8")
+    mine = {"name": "of-profile", "url": "https://duty.example.org/hook", "format": "citybrain"}
+    (profile / "endpoints.yaml").write_text(json.dumps({"endpoints": [mine]}), "utf-8")
     with City(root, profile) as city:
         found = Furnished(city, {"admin": city.key, "nobody": ""})
         for role in ("viewer", "operator", "ingest"):
@@ -203,7 +205,7 @@ def _ask_reading(there: Furnished, ids: dict[str, str]) -> None:
 
 
 def _ask_single(there: Furnished, path: str, found: dict[str, Any], none: dict[str, Any]) -> None:
-    tag = there.ask("get", path, **found).headers["ETag"]
+    (tag,) = there.ask("get", path, **found).headers["etag"]
     assert there.ask("get", path, headers={"If-None-Match": f'"other", W/{tag}'}, **found).status_code == 304
     assert there.ask("get", path, **none).status_code == 404
 
@@ -256,6 +258,7 @@ def _ask_endpoints(there: Furnished) -> None:
     there.ask("delete", one, path_parameters=mine, query=odd)
     there.ask("delete", one, path_parameters=mine)
     there.ask("delete", one, path_parameters=none)
+    there.ask("delete", one, path_parameters={"id": "of-profile"})
 
 
 def _ask_posting(there: Furnished) -> None:
