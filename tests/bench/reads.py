@@ -1,6 +1,6 @@
 """Series, alerts and assets as a dashboard asks for them: p95 in an idle city, and while it ingests as fast as it can.
 
-Idle and loaded turns alternate in one city; medians of the turns are printed, with their ratio. Six weeks of half-hourly car
+Idle and loaded turns alternate in one city; medians of the turns are printed, with their ratio. Ten days of half-hourly car
 parks and two thousand alerts are there to be read; the load is the dense shape.
 """
 
@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing.synchronize import Event as EventType
@@ -31,14 +31,16 @@ from tests.bench.shapes import Shape, bodies, shapes
 from citybrain.store.embedded import database_of
 
 GRIDS, POST, IN_FLIGHT = 1_000, 500, 16
-ALERTS, ASKS, PAUSE_S = 2_000, 40, 0.02
+LOTS, DAYS = 30, 10
+ALERTS, ASKS, PAUSE_S = 2_000, 20, 0.02
 _ALERTS = """
 insert into alert (alert_id, rule, scope, rule_version, severity, state, area, path, subject, title, summary, threshold,
                    started_at, fired_at, opened_at, changed_at, ended_at)
 select gen_random_uuid(), 'lot_full', 'subject:lot-' || n, 1, (array['warning', 'major'])[1 + n % 2],
        case when n % 20 = 0 then 'firing' else 'resolved' end, $1, array[$1, left($1, 12), left($1, 9), left($1, 6), '610600'],
        'lot-' || n, '{"en": "Full", "zh": "满"}', '{"en": "Full", "zh": "满"}', 'last >= 0.95',
-       now() - n * interval '1 minute', now(), now() - n * interval '1 minute', now(), case when n % 20 = 0 then null else now() end
+       now() - n * interval '1 minute', now(), now() - n * interval '1 minute', now(),
+       case when n % 20 = 0 then null else now() end
   from generate_series(1, $2::integer) n
 """
 
@@ -56,7 +58,8 @@ def measure(runs: int) -> None:
     """Print p95 by kind of question."""
     with tempfile.TemporaryDirectory(prefix="citybrain-bench-") as name, running_city(Path(name), GRIDS) as (city, grids):
         end = datetime.now(UTC)
-        asyncio.run(play(city, bodies(_shape("backlog").posts(grids, end), POST)))
+        history = replace(_shape("backlog"), events=LOTS * DAYS * 48)
+        asyncio.run(play(city, bodies(history.posts(grids, end), POST)))
         asyncio.run(_put_alerts(city, grids[0]))
         turns = asyncio.run(_turns(city, grids, end, runs))
     for one in turns["idle"][0]:
@@ -98,9 +101,9 @@ def _asks(grids: Sequence[str], end: datetime) -> list[Ask]:
     return [
         series("series 1m asset, a day", grids[3], 24, "1m", "lot-00003"),
         series("series 1m city, 6 hours", "610600", 6, "1m"),
-        series("series 1h asset, 6 weeks", grids[3], 1008, "1h", "lot-00003"),
-        series("series 1h city, 6 weeks", "610600", 1008, "1h"),
-        series("series 1d city, 6 weeks", "610600", 1008, "1d"),
+        series("series 1h asset, 10 days", grids[3], 24 * DAYS, "1h", "lot-00003"),
+        series("series 1h city, 10 days", "610600", 24 * DAYS, "1h"),
+        series("series 1d city, 10 days", "610600", 24 * DAYS, "1d"),
         Ask("alerts firing", "/v1/alerts", {"state": "firing"}),
         Ask("alerts of a district", "/v1/alerts", {"area": grids[0][:6], "severity": "major"}),
         Ask("assets", "/v1/assets", {"limit": "100"}),
