@@ -64,6 +64,7 @@ from citybrain_schemas.topics import EVENTS_TOPIC
 _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
 READING_CONNECTIONS = 6
+SWITCH_S = 0.0005  # a thread that decodes a batch gives way to the loop so soon: tests/bench reads, Python's own is ten times that
 _M_ARENA_MAX = -8  # of malloc.h
 WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
 LOOPBACK = IPv4Network("127.0.0.1/32")
@@ -329,6 +330,7 @@ async def _serve(process: Process, listener: serving.Listener, app: Front, tasks
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     _calm_collector()
+    sys.setswitchinterval(SWITCH_S)
     _log.info("starting", extra={"mode": process.mode, "version": VERSION, "city": process.city().settings.name.en})
     async with asyncio.TaskGroup() as group:
         running = [
