@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from citybrain.openapi import openapi_document
 from citybrain.settings import VARIABLES
 from citybrain.store.embedded import embedded_postgres
 from citybrain.store.migrate import migrate
-from citybrain.telemetry import Metrics
 from citybrain_schemas.event_type import EventType
 from citybrain_schemas.events import DOMAINS
 from citybrain_schemas.metrics import METRICS
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -35,9 +38,7 @@ _SETTINGS = """# Settings
 Environment variables, read once at start; a `.env` in the working folder is read too, and the environment wins.
 An unknown name that begins with `CITYBRAIN_` is refused with the nearest known one.
 
-{table}
-
-In this version `CITYBRAIN_METRICS_PORT` is checked, and not used yet."""
+{table}"""
 _COMMANDS = """# Commands
 
 Every command has `--help`, exits non-zero on failure, and says why on one line of standard error."""
@@ -102,7 +103,7 @@ TABLES = {
     "change_position": "How far alert has read `change`.",
     "command": "What people asked of alerts: acknowledge, comment, close.",
     "dead_letter": "Records that could not be decoded, byte for byte, with the reason and the offset.",
-    "delivery": "Webhooks: the bytes that are signed, the id that all attempts carry, and where it stands.",
+    "delivery": "Webhooks: the bytes that are signed, the id of all attempts, and where it stands. Heartbeats have a `tick`.",
     "dirty": "What rollup has to make anew: minutes of areas, and hours and days above them.",
     "dirty_later": "Hours and days to make, with the moment from which they are due.",
     "endpoint": "Receivers of webhooks.",
@@ -114,7 +115,7 @@ TABLES = {
     "event_personal": "The fields about a person, apart from `event`.",
     "identity_horizon": "Up to which event time identities may have been forgotten.",
     "intent": "Transitions that somebody may want to hear of, and what became of that: sent, or the reason why not.",
-    "lease": "Who runs rollup, alert and notification, each with a fence.",
+    "lease": "Who runs which shard of the rollup, alert and notification, each with a fence.",
     "metric": "Every metric with unit and kind, for the views.",
     "metric_window_1d": "Windows of a day of the city's time zone.",
     "metric_window_1h": "Windows of an hour.",
@@ -126,6 +127,7 @@ TABLES = {
     "pipeline_gap": "Stretches without a heartbeat: our own downtime.",
     "profile": "Every profile that was ever loaded.",
     "profile_file": "Its files, byte for byte.",
+    "rollup_shard": "Up to which moment each shard of the rollup has made its minutes, and its hours and days.",
     "rollup_state": "Up to which moment minutes are complete, and hours and days are stored.",
     "rule_scope": "Where a rule stands for a scope that is not simply quiet.",
     "rule_set": "Every rule set that was ever in force, with its text.",
@@ -141,11 +143,15 @@ def pages(dsn: str) -> dict[str, str]:
     """Every page by file name. `dsn` reaches a database with this version's tables."""
     found = {
         "commands.md": _commands(),
+        "errors.md": reference_pages.errors(table),
         "events.md": _events(),
         "http.md": _http(),
+        "log.md": reference_pages.log_lines(table),
         "metrics.md": _metrics(),
         "settings.md": _settings(),
         "tables.md": asyncio.run(_tables(dsn)),
+        "telemetry.md": reference_pages.telemetry(table),
+        "webhooks.md": reference_pages.webhooks(table),
     }
     return {name: f"{_MADE}\n\n{text.strip()}\n" for name, text in found.items()}
 
@@ -157,17 +163,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def settings_table() -> str:
-    """Every setting: also in docs/howto/run.md."""
+    """Every setting."""
     return table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in sorted(VARIABLES.items())))
-
-
-def telemetry_table() -> str:
-    """Every metric of the process itself: also in docs/howto/operate.md."""
-    rows = []
-    for metric in Metrics().registry.collect():
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        rows.append((f"`{name}`", metric.type, metric.documentation))
-    return table(("metric", "type", "meaning"), sorted(rows))
 
 
 # ---- settings, commands -------------------------------------------------------------------------------------------------
@@ -180,7 +177,7 @@ def _settings() -> str:
 def _commands() -> str:
     parts = [_COMMANDS]
     for path, command in sorted(_leaves(cli, ("citybrain",))):
-        parts += [f"## {' '.join(path)}", (command.help or "").replace("\b", "").strip()]
+        parts += [f"## {' '.join(path)}", cleandoc(command.help or "").replace("\b", "").strip()]
         rows = [row for one in command.params if (row := _parameter(one)) is not None]
         if rows:
             parts.append(table(("option", "meaning", "default"), rows))
@@ -299,9 +296,6 @@ def _http() -> str:
     for path, operations in sorted(document["paths"].items()):
         for method, one in operations.items():
             parts += _operation(method, path, one)
-    parts += ["## Why an event is refused", "`code` of a rejected item is one of:"]
-    codes = document["components"]["schemas"]["RejectCode"]["enum"]
-    parts.append(", ".join(f"`{code}`" for code in codes) + ".")
     return "\n\n".join(parts)
 
 
@@ -356,15 +350,6 @@ async def _tables(dsn: str) -> str:
 # ---- as a program -------------------------------------------------------------------------------------------------------
 
 
-def put_between(path: Path, mark: str, text: str) -> None:
-    """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` of a page."""
-    before, begin, rest = path.read_text("utf-8").partition(f"<!-- {mark} -->")
-    _, end, after = rest.partition(f"<!-- /{mark} -->")
-    if not begin or not end:
-        raise click.ClickException(f"{path}: no place marked {mark}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
-
-
 async def _with_database(folder: Path) -> dict[str, str]:
     async with embedded_postgres(folder) as postgres:
         await migrate(postgres.dsn)
@@ -372,14 +357,12 @@ async def _with_database(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write every page, and the two tables that how-tos show."""
+    """Write every page."""
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(_with_database(Path(folder) / "city"))
     FOLDER.mkdir(exist_ok=True)
     for name, text in found.items():
         (FOLDER / name).write_text(text, "utf-8")
-    put_between(ROOT / "docs" / "howto" / "run.md", "settings", settings_table())
-    put_between(ROOT / "docs" / "howto" / "operate.md", "telemetry", telemetry_table())
     sys.stdout.write(f"wrote {len(found)} pages to {FOLDER.relative_to(ROOT)}\n")
 
 

@@ -6,10 +6,14 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from citybrain.store.embedded_server import Server
 from kafka_server import KafkaServer, can_start, leave_out
 from postgres import TEMPLATE, TIMESCALE_URL, Databases, fresh_database, running_server, timescale
+
+settings.register_profile("citybrain", deadline=None)  # machines are shared: pytest's timeout bounds a test, not each example
+settings.load_profile("citybrain")
 
 
 def pytest_report_header() -> str:

@@ -18,6 +18,7 @@ from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from records import heartbeat
+from sharing import SharedRollup
 
 _ROWS = """
 select r.metric, r.area, r.subject, r.source, x.start, x.count, x.sum / 1000000 as sum, x.min / 1000000.0 as min,
@@ -34,7 +35,7 @@ class Pipeline:
     pool: Pool
     bus: PostgresBus
     worker: AggregateWorker
-    rollup: Rollup
+    rollup: Rollup | SharedRollup
 
     async def post(self, records: Sequence[Record]) -> None:
         await self.bus.append(EVENTS_TOPIC, records)

@@ -17,7 +17,7 @@ from citybrain_schemas.errors import PostAnswer
 from citybrain_schemas.event_type import EventType
 from citybrain_schemas.events import EVENT_TYPES
 from citybrain_schemas.topics import EVENTS_TOPIC, HEARTBEAT_TYPE, TYPE_HEADER, AcceptedEvent, Heartbeat
-from citybrain_schemas.webhooks import AlertWebhook, TestWebhook
+from citybrain_schemas.webhooks import AlertWebhook, HeartbeatWebhook, TestWebhook
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TOPIC_VERSION = "1.0.0"
@@ -33,6 +33,7 @@ def schema_documents() -> dict[str, JsonSchemaValue]:
     documents["alert.json"] = _schema(AlertWithLog)
     documents["webhooks/alert.json"] = _schema(AlertWebhook)
     documents["webhooks/endpoint_test.json"] = _schema(TestWebhook)
+    documents["webhooks/heartbeat.json"] = _schema(HeartbeatWebhook)
     documents["asyncapi.json"] = _asyncapi()
     return documents
 

@@ -16,6 +16,7 @@ from citybrain_schemas.topics import Instant
 
 AlertWebhookType = Literal["alert.firing", "alert.updated", "alert.resolved", "alert.escalated"]
 TEST_TYPE = "endpoint.test"
+HEARTBEAT_WEBHOOK_TYPE = "heartbeat"
 MAX_ALERTS = 50
 
 
@@ -63,6 +64,20 @@ class TestWebhook(_Word):
     type: Literal["endpoint.test"] = "endpoint.test"
     timestamp: Instant
     data: EndpointTest
+
+
+class HeartbeatData(_Word):
+    """The final tick up to which everything was judged."""
+
+    through: Instant
+
+
+class HeartbeatWebhook(_Word):
+    """What endpoints that are marked for it get once a minute, as long as every stage works: for a dead man's switch."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    timestamp: Instant
+    data: HeartbeatData
 
 
 def most_severe_first(alerts: list[Alert]) -> list[Alert]:

@@ -14,7 +14,7 @@ from citybrain.errors import CitybrainError
 COMMANDS: Mapping[str, str] = MappingProxyType({
     "up": "serve", "ingest": "serve", "aggregate": "serve", "alert": "serve", "deliver": "serve", "api": "serve",
     "migrate": "serve", "city": "city", "rules": "rules", "replay": "play", "simulate": "play", "state": "state",
-    "dead": "dead", "keys": "keys", "endpoints": "endpoints", "schemas": "schemas", "doctor": "doctor",
+    "dead": "dead", "keys": "keys", "endpoints": "endpoints", "schemas": "schemas", "doctor": "doctor", "postgres": "postgres",
 })  # fmt: skip
 
 

@@ -240,6 +240,10 @@ class CurrentRules:
     def __call__(self) -> LoadedRules:
         return self.rules
 
+    def why_not(self) -> str | None:
+        """Why alert cannot judge: there is no rule set. A change that was refused leaves the rules as they were."""
+        return None if self.rules.version else "no rules are loaded: load a profile with `citybrain city load DIR`"
+
     async def follow(self, pool: Pool) -> None:
         """Take up changed files, and rule sets that others load, until cancelled."""
         while True:

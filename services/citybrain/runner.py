@@ -7,12 +7,9 @@ only way a role stops; SIGTERM first lets the HTTP server finish what it has beg
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,12 +23,13 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request
 
-from citybrain import serving
+from citybrain import serving, vitals
 from citybrain.access import Access, Principal, Role
 from citybrain.access.keys import ensure_admin_key
 from citybrain.aggregate.drain import Consumed, consume
 from citybrain.aggregate.modes import metric_rows
 from citybrain.aggregate.rollup import Rollup
+from citybrain.aggregate.shards import ALL
 from citybrain.aggregate.upkeep import Keep, Upkeep
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.alert.notify.flush import Flusher
@@ -42,6 +40,7 @@ from citybrain.api.gauges import keep_measuring
 from citybrain.api.parts import ApiParts
 from citybrain.api.router import create_api
 from citybrain.bus.kafka import open_kafka_bus
+from citybrain.bus.members import PostgresMembership
 from citybrain.bus.port import Bus
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import default_city_folder
@@ -57,15 +56,13 @@ from citybrain.store.keys import KeyStore
 from citybrain.store.migrate import migrate, require_this_version
 from citybrain.store.pool import HUNG_AFTER_S, Pool, open_pool
 from citybrain.telemetry import Metrics
-from citybrain.web.app import Described, WebParts, create_app
+from citybrain.web.app import Described, WebParts, create_app, metrics_app
 from citybrain.web.front import Front
 from citybrain_schemas.topics import EVENTS_TOPIC
 
 _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
 READING_CONNECTIONS = 6
-SWITCH_S = 0.0005  # a thread that decodes a batch gives way to the loop so soon: tests/bench reads, Python's own is ten times that
-_M_ARENA_MAX = -8  # of malloc.h
 WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
 LOOPBACK = IPv4Network("127.0.0.1/32")
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
@@ -113,7 +110,7 @@ class Process:
 
 async def up(options: UpOptions, settings: Settings) -> None:
     """The embedded city, until SIGTERM or SIGINT."""
-    with serving.listen(options.host, options.port) as listener:
+    with serving.listen(options.host, options.port, settings.metrics_port) as listener:
         folder = settings.city or default_city_folder()
         more_rules: Mapping[str, bytes] = {}
         if options.demo is not None:
@@ -132,7 +129,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
                 *_aggregate_tasks(process, EMBEDDED_OWNER, wakes := _Wakes()),
                 *_alert_tasks(process, EMBEDDED_OWNER, rules, wakes),
                 *_deliver_tasks(process, EMBEDDED_OWNER, wakes),
-                keep_measuring(_api_parts(process), options.data),
+                *_api_tasks(process, options.data),
             ]
             if options.demo is not None and settings.admin_key is not None:
                 tasks.append(_demo(options, settings.admin_key, folder, process.readiness))
@@ -148,24 +145,23 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
     """One role of a cluster, until SIGTERM or SIGINT; every role answers /healthz, /readyz and /metrics."""
     if settings.database_url is None:
         raise SettingsError(f"`citybrain {role}` needs CITYBRAIN_DATABASE_URL")
-    with serving.listen(host, port) as listener:
+    with serving.listen(host, port, settings.metrics_port) as listener:
         async with AsyncExitStack() as stack:
             place = _Place(settings.database_url, "cluster", listener.url, _member(listener.url))
             process = await stack.enter_async_context(_process(place, settings, None))
-            if role != "ingest":
-                process.readiness.beating.set()
             tasks = await _tasks_of(role, process)
             await _serve(process, listener, _front(process, (role,)), tasks)
 
 
 async def aggregate_until_end(settings: Settings) -> Consumed:
-    """Store what the topic has now, and end. Others may work beside it: what one has stored the other leaves alone."""
+    """Store what the topic has now, roll it up, and end. Others may work beside it: what one has made the other leaves alone."""
     if settings.database_url is None:
         raise SettingsError("`citybrain aggregate` needs CITYBRAIN_DATABASE_URL")
     place = _Place(settings.database_url, "cluster", "", "")
     async with _process(place, settings, None) as process:
         workers = partial(AggregateWorker, process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stops=True)
-        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS)
+        rollup = Rollup(process.pool, process.city, process.metrics)
+        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS, rollup)
 
 
 def _member(url: str) -> str:
@@ -185,7 +181,7 @@ async def _tasks_of(role: str, process: Process) -> list[Coroutine[Any, Any, Non
         case "deliver":
             return _deliver_tasks(process, uuid4(), _Wakes())
         case _:
-            return [keep_measuring(_api_parts(process))]
+            return _api_tasks(process, None)
 
 
 @dataclass(slots=True)
@@ -228,6 +224,8 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
         AsyncExitStack() as rest,
     ):
         await require_this_version(pool)
+        metrics.of_process(VERSION, place.mode)
+        vitals.show_pools({"working": pool, "reading": reading_pool}, metrics)
         bus = await rest.enter_async_context(open_bus(pool, settings, metrics))
         keys = KeyStore(pool)
         if settings.admin_key is not None:
@@ -249,7 +247,8 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
-    return [beat(process.bus, process.clock, str(uuid4()), process.metrics, process.readiness.beating)]
+    process.readiness.needs(serving.beating(process.metrics.loops))
+    return [beat(process.bus, process.clock, str(uuid4()), process.metrics)]
 
 
 def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
@@ -265,21 +264,35 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         await AggregateWorker(*parts, stored, name, membership, stops).run()
 
+    async def roll_up() -> None:
+        if process.mode == "cluster":
+            rollup.membership = sharing = PostgresMembership(process.pool, ("rollup", "aggregate", process.member), len(ALL))
+            await sharing.begin()
+        await rollup.run()
+
     said = process.settings
     keep = Keep(said.bus_retention, said.storage_keep_deliveries, said.storage_compress_after)
-    upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, keep, process.city, process.clock)
-    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), rollup.run(), upkeep.run()]
+    upkeep = Upkeep(process.pool, process.bus, EVENTS_TOPIC, keep, process.city, process.clock, process.metrics)
+    process.readiness.needs(serving.working(process.metrics.loops, "aggregate", "rollup"))
+    return [*(work(f"{process.member}-{n}") for n in range(WORKERS)), roll_up(), upkeep.run()]
 
 
 def _alert_tasks(process: Process, owner: UUID, rules: CurrentRules, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
     pool, city, metrics, clock = process.pool, process.city, process.metrics, process.clock
     worker = AlertWorker(pool, rules, city, metrics, clock, owner, wakes.notify.set, wakes.alert)
     flusher = Flusher(pool, rules, city, metrics, clock, process.public_url, wakes.deliver.set, owner, wakes.notify)
+    process.readiness.needs(serving.working(metrics.loops, "alert", "notify", "publish"), rules.why_not)
     return [worker.run(), flusher.run(), Publisher(pool, metrics, clock).run(), rules.follow(pool)]
 
 
 def _deliver_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
+    process.readiness.needs(serving.working(process.metrics.loops, "deliver"))
     return [Deliverer(process.pool, process.policy, process.metrics, process.clock, owner, wakes.deliver).run()]
+
+
+def _api_tasks(process: Process, data: Path | None) -> list[Coroutine[Any, Any, None]]:
+    process.readiness.needs(process.readiness.database)
+    return [keep_measuring(_api_parts(process), data)]
 
 
 def _api_parts(process: Process) -> ApiParts:
@@ -324,50 +337,42 @@ def _front(process: Process, roles: tuple[str, ...]) -> Front:
 
 async def _serve(process: Process, listener: serving.Listener, app: Front, tasks: list[Coroutine[Any, Any, None]]) -> None:
     """Run everything until a signal: then let requests finish, cancel the rest."""
-    server = serving.Server(app, listener)
+    servers = [serving.Server(app, listener.socket)]
+    if listener.metrics is not None:
+        servers.append(serving.Server(metrics_app(process.metrics), listener.metrics))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    _calm_collector()
-    sys.setswitchinterval(SWITCH_S)
+    vitals.calm_collector()
+    vitals.take_turns()
     _log.info("starting", extra={"mode": process.mode, "version": VERSION, "city": process.city().settings.name.en})
     async with asyncio.TaskGroup() as group:
-        running = [
-            group.create_task(one) for one in (*tasks, process.city.follow(process.pool), process.readiness.watch(process.pool))
-        ]
-        serves = group.create_task(server.run())
-        group.create_task(_announce(process, listener))
+        running = [group.create_task(one) for one in (*tasks, *_own_tasks(process), _announce(process, listener))]
+        serves = [group.create_task(one.run()) for one in servers]
         await stopping.wait()
         _log.info("stopping")
         process.readiness.draining = True
-        server.stop()
-        await asyncio.wait([serves])
+        for server in servers:
+            server.stop()
+        await asyncio.wait(serves)
         for task in running:
             task.cancel()
     _log.info("stopped")
 
 
-def _calm_collector() -> None:
-    """What was made at start stays for good, and batches make many objects but few cycles: look for garbage less often, and let
-    threads share two heaps.
-
-    Measured: decoding a batch costs half of what it does with Python's own settings; over a million events resident memory
-    grows by 7 %, by 47 % with (100_000, 20, 20) and a heap for every thread (tests/bench).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 2)
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc alone has it
-        mallopt(_M_ARENA_MAX, 2)
+def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
+    """What every process does besides its roles' work."""
+    watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
+    return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch]
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:
-    await process.readiness.beating.wait()
+    await process.readiness.reached()
     _log.info("ready", extra={"url": listener.url})
 
 
 async def _demo(options: UpOptions, key: str, folder: Path, readiness: serving.Readiness) -> None:
-    await readiness.beating.wait()
+    await readiness.reached()
     if options.demo is not None:
         await options.demo.play(f"http://{options.host}:{options.port}", key, folder)

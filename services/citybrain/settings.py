@@ -54,7 +54,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_KAFKA_SESSION_TIMEOUT": "after so long without a sign of life a worker's partitions move on (30s)",
     "CITYBRAIN_KAFKA_USER": "who we are, with SASL",
     "CITYBRAIN_LOG_LEVEL": "debug, info (default), warning or error",
-    "CITYBRAIN_METRICS_PORT": "a port of its own for /metrics, without a key",
+    "CITYBRAIN_METRICS_PORT": "a port of its own for /metrics, without a key, on the address of --host",
     "CITYBRAIN_PUBLIC_URL": "where people and receivers reach this city: links in webhooks begin with it",
     "CITYBRAIN_SINGLE_REPLICA": "true lets a cluster start on a broker that keeps fewer than three copies",
     "CITYBRAIN_STORAGE_CHUNK": "how much time a chunk of events or minutes holds, with TimescaleDB (7d)",

@@ -12,7 +12,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
+
+from citybrain.loops import Pulses
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000)
@@ -30,6 +32,14 @@ class Metrics:
         self._notify()
         self._deliver()
         self._stream()
+        self._process()
+
+    def of_process(self, version: str, mode: str) -> None:
+        """Add what is true of the whole process: its memory, processor, files, garbage collector, and what it runs."""
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.build.labels(version, mode).set(1)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -52,6 +62,9 @@ class Metrics:
             "citybrain_ingest_pressure", "Posts answered 429 or 503 with Retry-After, by status.", ("status",)
         )
         self.ingest_heartbeats = self._counter("citybrain_ingest_heartbeats", "Heartbeats appended to every partition.")
+        self.ingest_heartbeat_seconds = self._histogram(
+            "citybrain_ingest_heartbeat_seconds", "Seconds until every partition had a heartbeat: the way in, as a post takes it."
+        )
 
     def _pipeline(self) -> None:
         self.bus_append_seconds = self._histogram("citybrain_bus_append_seconds", "Seconds of one shared commit of appends.")
@@ -70,19 +83,27 @@ class Metrics:
         self.aggregate_errors = self._counter("citybrain_aggregate_errors", "Batches that failed and are tried again.", ("kind",))
         self.aggregate_watermark = self._gauge("citybrain_aggregate_watermark_seconds", "Minimum watermark, as a Unix time.")
         self.rollup_pass_seconds = self._histogram("citybrain_rollup_pass_seconds", "Seconds of one pass of the rollup.")
+        self.rollup_shards = self._gauge("citybrain_rollup_shards", "Shards of the rollup that this process works on, of 16.")
         self.rollup_rows = self._counter(
             "citybrain_rollup_rows", "Rows of areas and longer windows that changed, by step.", ("step",)
         )
         self.role_lag = self._gauge("citybrain_role_lag", "Records or rows that a role could work on now.", ("role",))
         self.stage_through = self._gauge(
             "citybrain_stage_through_seconds",
-            "Up to when heartbeats have passed a stage, as a Unix time: stored, areas, ticks, delivered.",
+            "Up to when heartbeats have passed a stage, as a Unix time: accepted, stored, areas, ticks, delivered.",
             ("stage",),
         )
         self.dead_letters = self._gauge("citybrain_dead_letters", "Dead letters that were never put back.")
-        self.clock_skew = self._gauge("citybrain_clock_skew_seconds", "How far this machine's clock is ahead of the database's.")
+        self.endpoints = self._gauge(
+            "citybrain_endpoints", "Receivers of webhooks: those that work, are left alone, are disabled.", ("state",)
+        )
         self.database_bytes = self._gauge("citybrain_database_bytes", "Bytes of the database.")
-        self.disk_free = self._gauge("citybrain_disk_free_bytes", "Free bytes where an embedded city keeps its database.")
+        self.disk_free = self._gauge(
+            "citybrain_disk_free_bytes", "Free bytes where an embedded city keeps its database.", ("place",)
+        )
+        self.watermark_delay = self._gauge(
+            "citybrain_watermark_delay_seconds", "How far the watermark stays behind time, as the profile says."
+        )
 
     def _rules(self) -> None:
         self.rules_version = self._gauge("citybrain_rules_version", "The rule set that this process works with.")
@@ -119,12 +140,37 @@ class Metrics:
         self.deliver_breakers_opened = self._counter(
             "citybrain_deliver_breakers_opened", "Times that a failing endpoint was left alone for a while."
         )
+        self.deliver_heartbeats = self._counter(
+            "citybrain_deliver_heartbeats",
+            "Heartbeats that were sent, or taken where none is marked for them, by outcome.",
+            ("outcome",),
+        )
         self.deliver_errors = self._counter("citybrain_deliver_errors", "Steps that failed and are tried again.", ("kind",))
 
     def _stream(self) -> None:
         self.stream_listeners = self._gauge("citybrain_stream_listeners", "Listeners to `/v1/stream` now.")
         self.stream_messages = self._counter("citybrain_stream_messages", "Messages sent to listeners, by event.", ("event",))
         self.stream_dropped = self._counter("citybrain_stream_dropped", "Listeners that were dropped, by reason.", ("reason",))
+
+    def _process(self) -> None:
+        self.build = self._gauge(
+            "citybrain_build_info", "Always 1: the version, and the mode, embedded or cluster.", ("version", "mode")
+        )
+        self.event_loop_lag_seconds = self._histogram(
+            "citybrain_event_loop_lag_seconds", "Seconds that a task which was due waited for its turn."
+        )
+        self.database_answer_seconds = self._histogram(
+            "citybrain_database_answer_seconds", "Seconds until a connection was free and the database told its time."
+        )
+        self.clock_skew = self._gauge("citybrain_clock_skew_seconds", "How far this machine's clock is ahead of the database's.")
+        self.pool_connections = self._gauge(
+            "citybrain_pool_connections", "Connections to the database that are in use or idle now.", ("pool", "state")
+        )
+        self.pool_limit = self._gauge("citybrain_pool_limit", "Connections to the database that a pool may have.", ("pool",))
+        self.loops = Pulses(
+            self._gauge("citybrain_loop_done_seconds", "When a step of a loop last ended well, as a Unix time.", ("loop",)),
+            self._counter("citybrain_loop_failures", "Steps of a loop that failed and are tried again.", ("loop",)),
+        )
 
 
 class JsonLines(logging.Formatter):

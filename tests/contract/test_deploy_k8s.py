@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,8 @@ def test_probes_ports_and_services_meet(name: str) -> None:
     assert of_kind("PodDisruptionBudget")[name]["selector"]["matchLabels"] == labels
     assert WORKLOADS[name]["spec"]["replicas"] == 2
     assert WORKLOADS[name]["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"])
+    [settings] = [one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap"]
+    assert settings["CITYBRAIN_METRICS_PORT"] == str(ports["metrics"])
 
 
 def test_scaling_names_what_is_there() -> None:
@@ -121,6 +124,25 @@ def test_scaling_names_what_is_there() -> None:
     assert settings["CITYBRAIN_BUS"] == f"kafka://{asked['bootstrapServers']}"
 
 
+def test_what_the_operator_of_prometheus_is_given_is_there() -> None:
+    folder = FOLDER / "monitoring"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    assert kustomization["resources"] == ["..", "pods.yaml", "rules.yaml"]
+    [pods] = documents("monitoring/pods.yaml")
+    [endpoint] = pods["spec"]["podMetricsEndpoints"]
+    labels = [one["spec"]["template"]["metadata"]["labels"] for name, one in WORKLOADS.items() if name in ROLES]
+    assert {one[pods["spec"]["jobLabel"]] for one in labels} == {"citybrain"}
+    assert all(pods["spec"]["selector"]["matchLabels"].items() <= one.items() for one in labels)
+    for name in ROLES:
+        assert endpoint["port"] in {one["name"] for one in WORKLOADS[name]["spec"]["template"]["spec"]["containers"][0]["ports"]}
+    spec = importlib.util.spec_from_file_location("make_rules", folder / "make_rules.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert (folder / "rules.yaml").read_text("utf-8") == made.manifest(), "run python deploy/k8s/monitoring/make_rules.py"
+
+
 def test_the_network_is_closed_but_for_what_is_named() -> None:
     policies = of_kind("NetworkPolicy")
     assert policies["nothing-else"]["policyTypes"] == ["Ingress", "Egress"]
@@ -128,4 +150,8 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
     ports = {one["port"] for rule in policies["nothing-else"]["egress"] for one in rule["ports"]}
     assert ports == {53, 5432, 9092}
     assert policies["webhooks"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "deliver"
+    [scraped] = policies["metrics"]["ingress"]
+    [settings] = [one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap"]
+    assert [str(one["port"]) for one in scraped["ports"]] == [settings["CITYBRAIN_METRICS_PORT"]]  # it takes no key
+    assert scraped["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     assert policies["callers"]["podSelector"]["matchExpressions"][0]["values"] == ["ingest", "api"]

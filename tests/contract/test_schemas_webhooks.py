@@ -10,18 +10,27 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from citybrain_schemas.alerts import Alert
-from citybrain_schemas.webhooks import TEST_TYPE, AlertWebhook, AlertWebhookType, TestWebhook, most_severe_first
+from citybrain_schemas.webhooks import (
+    HEARTBEAT_WEBHOOK_TYPE,
+    TEST_TYPE,
+    AlertWebhook,
+    AlertWebhookType,
+    HeartbeatWebhook,
+    TestWebhook,
+    most_severe_first,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples" / "webhooks"
 PATHS = sorted(EXAMPLES.glob("*.json"))
+OTHERS: dict[str, type[BaseModel]] = {TEST_TYPE: TestWebhook, HEARTBEAT_WEBHOOK_TYPE: HeartbeatWebhook}
 
 
 def model_of(path: Path) -> type[BaseModel]:
-    return TestWebhook if path.stem == TEST_TYPE else AlertWebhook
+    return OTHERS.get(path.stem, AlertWebhook)
 
 
 def test_every_type_of_webhook_has_a_golden_example() -> None:
-    assert {path.stem for path in PATHS} == {*get_args(AlertWebhookType), TEST_TYPE}
+    assert {path.stem for path in PATHS} == {*get_args(AlertWebhookType), *OTHERS}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
+import polars as pl
 import pytest
 
+from citybrain.store import batches, partitions, timescale, upkeep
 from citybrain.store import migrate as migrations
-from citybrain.store import partitions, timescale, upkeep
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 from kafka_server import leave_out
@@ -63,12 +66,20 @@ class WasmConnection:
         self._process = process
 
     async def fetch(self, sql: str, *params: object, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109
+        return await self._ask({"sql": sql, "params": [_sent(one) for one in params]})
+
+    async def copy_to_table(self, table: str, *, source: BytesIO, columns: Sequence[str], format: str) -> None:  # noqa: A002
+        sql = f"copy {table} ({', '.join(columns)}) from '/dev/blob' (format {format})"
+        await self._ask({"sql": sql, "params": [], "blob": source.read().decode()})
+
+    async def _ask(self, question: dict[str, object]) -> list[Row]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"sql": sql, "params": [_sent(one) for one in params]}).encode() + b"\n")
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
         answer = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60), object_hook=_read)
         if answer.get("error") is not None:
-            raise asyncpg.PostgresError(answer["error"])
+            kind = asyncpg.UniqueViolationError if answer.get("code") == "23505" else asyncpg.PostgresError
+            raise kind(answer["error"])
         rows: list[Row] = answer["rows"]
         return rows
 
@@ -131,20 +142,17 @@ async def _migrated(connection: Connection, chunk: timedelta = timedelta(days=1)
         assert await timescale.adopt(connection, chunk)
 
 
-def _minutes(readings: dict[tuple[int, datetime], int]) -> Iterator[list[str]]:
-    """The columns of `add_minutes` for (series, minute): value."""
-    yield [series for series, _ in readings]  # type: ignore[misc]
-    yield [99 for _ in readings]  # type: ignore[misc]
+async def _add(connection: Connection, readings: dict[tuple[int, datetime], int], *, new: bool = False) -> None:
+    """Add {(series, minute): value} as a batch does, all of them taken for new or none."""
     rows = [
-        (int(start.timestamp()) * 1_000_000, 1, value, value, value, f"{value}", value, 1, 1)
+        (int(start.timestamp()) * 1_000_000, 1, str(value), value, value, f"{value}", str(value), "1", 1)
         for (_, start), value in readings.items()
     ]
-    for column in zip(*rows, strict=True):
-        yield "{" + ",".join(map(str, column)) + "}"  # type: ignore[misc]
-
-
-async def _add(connection: Connection, readings: dict[tuple[int, datetime], int]) -> None:
-    await connection.execute(load("batch")["add_minutes"], *_minutes(readings))
+    names = ("minute", "count", "sum", "min", "max", "latest", "part", "weight", "subjects")
+    frame = pl.DataFrame(rows, schema=names, orient="row")
+    series = [number for number, _ in readings]
+    async with connection.transaction():
+        await batches.add_minutes(connection, frame, series, [99] * len(series), [new] * len(series))
 
 
 async def _statuses(connection: Connection) -> list[int]:
@@ -186,6 +194,21 @@ async def test_late_rows_join_a_packed_chunk_and_are_packed_later(wasm: Connecti
     assert await wasm.fetchval("select count(*) from metric_window_1m") == 91
 
 
+async def test_rows_are_copied_into_a_packed_chunk_and_added_where_one_is_there_already(wasm: Connection) -> None:
+    await _migrated(wasm)
+    minutes = [OLD + timedelta(minutes=n) for n in range(30)]
+    await _add(wasm, {(series, start): 5 for series in (1, 2, 3) for start in minutes}, new=True)
+    packed = await timescale.compress(wasm, NOW, late=False)
+    assert await _statuses(wasm) == [1]
+    await _add(wasm, {(4, start): 1 for start in minutes}, new=True)
+    assert await wasm.fetchval("select count(*) from metric_window_1m") == 120
+    await _add(wasm, {(3, minutes[3]): 7, (5, minutes[3]): 1}, new=True)
+    rows = await wasm.fetch("select series, count, sum::text as sum, revision from metric_window_1m where count > 1")
+    assert [tuple(row) for row in rows] == [(3, 2, "12", 1)]
+    assert await timescale.compress(wasm, NOW, late=True) == packed
+    assert await wasm.fetchval("select count(*) from metric_window_1m") == 121
+
+
 async def test_chunks_of_events_are_listed_and_dropped(wasm: Connection) -> None:
     await _migrated(wasm)
     columns = "(time, source_no, id, type, subject, area, data, fingerprint, accepted_at)"
@@ -198,3 +221,14 @@ async def test_chunks_of_events_are_listed_and_dropped(wasm: Connection) -> None
     assert len(stretches) == 3
     assert await upkeep.forget_events(wasm, stretches[1].end) == [one.name for one in stretches[:2]]
     assert [row["id"] for row in await wasm.fetch("select id from event")] == ["e2"]
+
+
+async def test_what_a_restore_tells_timescale_is_understood(wasm: Connection) -> None:
+    """The steps of docs/howto/backup.md around pg_restore."""
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "backup.md").read_text("utf-8")
+    before, after = re.findall(r"select (timescaledb_(?:pre|post)_restore\(\))", page)
+    await _migrated(wasm)
+    assert await wasm.fetchval(f"select {before}")
+    assert await wasm.fetchval(f"select {after}")
+    await _add(wasm, {(1, OLD): 5})
+    assert await wasm.fetchval("select count(*) from metric_window_1m") == 1

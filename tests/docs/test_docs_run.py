@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,28 +12,34 @@ from typing import Any
 
 import pytest
 
-from city import City, clean_environment
+from city import City
+from pages import ENGLISH, ROOT, Block, blocks, shell_environment
 
-ROOT = Path(__file__).resolve().parents[2]
-_RUNNABLE = re.compile(r"^```(sh|python) run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if _RUNNABLE.search(page.read_text("utf-8"))]
-BLOCK_S = 60
-_SETTLE = "sleep_until_settled"
+
+def runnable(page: Path) -> list[Block]:
+    return [one for one in blocks(page) if one.how == "run"]
+
+
+PAGES = [page for page in ENGLISH if runnable(page) and page.name != "README.md"]
+BLOCK_S = 120
+_SETTLE, _NEXT = "sleep_until_settled", "=====next====="
 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """The city that `up` runs when it is told nothing: the demonstration city."""
-    with City(tmp_path_factory.mktemp("docs")) as found:
+    root = tmp_path_factory.mktemp("docs")
+    (root / "deploy").symlink_to(ROOT / "deploy")  # readers are in a clone
+    with City(root) as found:
         yield found
 
 
 def script(page: Path) -> str:
     """One shell for a page, because its blocks share variables; before each block the city has worked everything off."""
     parts = ["set -euo pipefail"]
-    for language, block in _RUNNABLE.findall(page.read_text("utf-8")):
-        code = block if language == "sh" else f"python - <<'END_OF_BLOCK'\n{block}END_OF_BLOCK\n"
-        parts += [_SETTLE, "echo ---", code]
+    for one in runnable(page):
+        code = one.code if one.language == "sh" else f"python - <<'END_OF_BLOCK'\n{one.code}END_OF_BLOCK\n"
+        parts += [_SETTLE, f"echo {_NEXT}", code]
     return "\n".join(parts)
 
 
@@ -44,18 +48,13 @@ def outputs(city: City, page: Path) -> list[str]:
     settle = f"""{_SETTLE}() {{ for _ in $(seq 200); do
         case "$(curl -fsS "$CITY/v1/status" -H "Authorization: Bearer $KEY")" in
             *'"aggregate":{{"lag":0'*'"rollup":{{"lag":0'*) return;; esac; sleep 0.1; done; return 1; }}"""
-    environment = clean_environment() | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "CITY": city.url,
-        "DATA": str(city.data),
-        "KEY": city.key,
-    }
+    environment = shell_environment({"CITY": city.url, "DATA": str(city.data), "KEY": city.key})
     done = subprocess.run(
         ["/usr/bin/env", "bash", "-c", f"{settle}\n{script(page)}"],
         cwd=city.root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=BLOCK_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout.decode()[-1000:]}\n{done.stderr.decode()[-2000:]}"
-    return done.stdout.decode().split("---\n")[1:]
+    return done.stdout.decode().split(f"{_NEXT}\n")[1:]
 
 
 def documents(text: str) -> list[Any]:
@@ -77,7 +76,7 @@ def without_instants(document: object) -> object:
 @pytest.mark.timeout(BLOCK_S + 60)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_that_says_run_runs(city: City, page: Path) -> None:
-    assert len(outputs(city, page)) == len(_RUNNABLE.findall(page.read_text("utf-8")))
+    assert len(outputs(city, page)) == len(runnable(page))
 
 
 @pytest.mark.long

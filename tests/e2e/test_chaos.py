@@ -56,11 +56,14 @@ def _event(n: int, at: datetime, dice: random.Random) -> dict[str, Any]:
 
 
 class Poster(threading.Thread):
-    """Posts at an even pace, a twentieth of the posts twice; again after every refusal."""
+    """Posts at an even pace, a twentieth of the posts twice; again after every refusal.
 
-    def __init__(self, ingest: Role, posts: list[list[dict[str, Any]]]) -> None:
+    Never ahead of the faults by more than one: on a slow machine the faults set the pace.
+    """
+
+    def __init__(self, ingest: Role, posts: list[list[dict[str, Any]]], faults: Callable[[], int]) -> None:
         super().__init__(daemon=True)
-        self._ingest, self._posts, self.failure = ingest, posts, ""
+        self._ingest, self._posts, self._faults, self.failure = ingest, posts, faults, ""
 
     def run(self) -> None:
         dice = random.Random(3)
@@ -68,6 +71,8 @@ class Poster(threading.Thread):
         try:
             for n, post in enumerate(self._posts):
                 time.sleep(max(0.0, begun + n * SECONDS / len(self._posts) - time.monotonic()))
+                while n * (LEAST_FAULTS + 2) > (self._faults() + 2) * len(self._posts):
+                    time.sleep(0.1)
                 for _ in range(2 if dice.random() < 0.05 else 1):
                     answer = self._ingest.post_until_answered(post)
                     assert answer.status == 202, answer.body[:500]
@@ -132,7 +137,8 @@ def test_thirty_faults_leave_the_state_of_a_single_process(tmp_path: Path, kafka
         city.start("alert")
         for _ in range(WORKERS):
             city.start("aggregate")
-        poster, faults = Poster(ingest, posts), Faults(city, kafka)
+        faults = Faults(city, kafka)
+        poster = Poster(ingest, posts, faults.done.total)
         poster.start()
         for name, fault in faults.turns():
             time.sleep(2)

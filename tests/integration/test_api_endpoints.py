@@ -69,6 +69,25 @@ async def test_a_secret_is_in_the_answer_that_made_it_and_nowhere_else(api: Read
     assert [first["items"][0]["name"], second["items"][0]["name"], second["next"]] == ["made", "given", None]
 
 
+async def test_an_endpoint_is_marked_for_the_heartbeat_and_unmarked_and_no_robot_is(api: Reading) -> None:
+    made = await _create(api, "switch", heartbeat=True)
+    other = await _create(api, "desk", format="wecom")
+    assert (made["heartbeat"], other["heartbeat"]) == (True, False)
+    path = f"/v1/endpoints/{made['id']}"
+    assert (await _send(api, "PATCH", path, {"heartbeat": False})).json["heartbeat"] is False
+    assert (await _send(api, "PATCH", path, {"heartbeat": True})).json["heartbeat"] is True
+    for method, place, document in (
+        ("PATCH", path, {"format": "feishu"}),
+        ("PATCH", f"/v1/endpoints/{other['id']}", {"heartbeat": True}),
+        ("POST", "/v1/endpoints", {"name": "robot", "url": PUBLIC, "format": "dingtalk", "heartbeat": True}),
+    ):
+        answer = await _send(api, method, place, document)
+        assert (answer.status, answer.json["errors"][0]["field"]) == (422, "heartbeat")
+    assert [one["name"] for one in await _list(api)] == ["desk", "switch"]
+    nameless = "/v1/endpoints/00000000-0000-0000-0000-000000000000"
+    assert [(await _send(api, method, nameless)).status for method in ("GET", "DELETE")] == [404, 404]
+
+
 @pytest.mark.parametrize(
     ("document", "status", "told"),
     [
@@ -208,6 +227,7 @@ class Line:
     format: str = "citybrain"
     default: bool = False
     language: str = "zh"
+    heartbeat: bool = False
     secret: str | None = None
 
 

@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from citybrain.aggregate.batch import Fenced
-from citybrain.aggregate.rollup import LEASE, Rollup
+from citybrain.aggregate.rollup import Rollup, lease_of
+from citybrain.aggregate.shards import ALL
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.bus.port import Record
 from citybrain.bus.postgres import open_postgres_bus
@@ -23,6 +24,8 @@ from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import Pipeline, pipeline
 from records import CITY, GRIDS, T0, minutes_later, occupancy, record, records, small_city
+
+LEASES = [lease_of(shard) for shard in sorted(ALL)]
 
 
 def lots(count: int, round_no: int = 0) -> list[Record]:
@@ -104,7 +107,7 @@ async def _is_clean(city: Pipeline) -> bool:
     return not await city.pool.fetchval("select count(*) from dirty")
 
 
-async def test_one_rollup_has_the_lease_and_the_other_waits_until_it_is_given_up(database: str) -> None:
+async def test_one_rollup_has_the_shards_and_the_other_waits_until_they_are_given_up(database: str) -> None:
     profile = small_city()
     async with pipeline(database, profile) as one, another(database, profile) as two:
         await one.post(lots(20))
@@ -113,24 +116,25 @@ async def test_one_rollup_has_the_lease_and_the_other_waits_until_it_is_given_up
         await one.post(lots(20, 1))
         await one.worker.step()
         assert not await two.rollup.step()
-        assert await one.pool.fetchval("select owner from lease where name = $1", LEASE) == UUID(int=1)
+        owners = await one.pool.fetch("select distinct owner from lease where name = any ($1::text[])", LEASES)
+        assert [row["owner"] for row in owners] == [UUID(int=1)]
         async with one.pool.acquire() as connection:
-            await leases.give(connection, LEASE, UUID(int=1))
+            await leases.give(connection, LEASES, UUID(int=1))
         assert await two.rollup.step()
         assert await counts(one) == (40, 40)
 
 
-async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pass_of_which_one_shard_was_stolen_does_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with pipeline(database, small_city()) as city:
         await city.post(lots(20))
         await city.worker.step()
         take = leases.take
 
-        async def stolen(connection: Any, name: str, owner: UUID, seconds: int) -> int | None:
-            fence = await take(connection, name, owner, seconds)
-            await city.pool.execute("update lease set until = now() - interval '1 s'")
-            assert await take(connection, name, UUID(int=9), 60) == 2
-            return fence
+        async def stolen(connection: Any, names: Any, owner: UUID, seconds: int) -> dict[str, int]:
+            fences = await take(connection, names, owner, seconds)
+            await city.pool.execute("update lease set until = now() - interval '1 s' where name = $1", LEASES[7])
+            assert await take(connection, LEASES[7:8], UUID(int=9), 60) == {LEASES[7]: 2}
+            return fences
 
         monkeypatch.setattr(leases, "take", stolen)
         before = await city.pool.fetchval("select count(*) from dirty")
@@ -139,16 +143,15 @@ async def test_a_pass_whose_lease_was_stolen_does_nothing(database: str, monkeyp
         assert await city.rows("1m", "parking.occupied", CITY) == []
 
 
-async def test_nobody_steals_the_lease_while_a_pass_is_under_way(database: str) -> None:
+async def test_nobody_steals_a_lease_while_a_pass_is_under_way(database: str) -> None:
     async with pipeline(database, small_city()) as city, city.pool.acquire() as one, city.pool.acquire() as two:
-        fence = await leases.take(one, LEASE, UUID(int=1), 0)
-        assert fence == 1
+        mine = leases.Leases(UUID(int=1))
+        assert await mine.taken(one, LEASES[:1]) == {LEASES[0]}
+        await one.execute("update lease set until = now() - interval '1 s'")
         async with one.transaction():
-            assert await leases.hold(one, LEASE, UUID(int=1), fence)
-            thief = asyncio.create_task(leases.take(two, LEASE, UUID(int=2), 5))
-            await asyncio.sleep(0.2)
-            assert not thief.done()
-        assert await thief == 2
+            assert await mine.held(one)
+            assert await leases.take(two, LEASES[:1], UUID(int=2), 5) == {}
+        assert await leases.take(two, LEASES[:1], UUID(int=2), 5) == {LEASES[0]: 2}
 
 
 @pytest.mark.parametrize("seconds_in", [0.0, 0.003, 0.01, 0.03])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from citybrain.access import Access
@@ -10,15 +10,15 @@ from citybrain.api.gauges import measure
 from citybrain.api.parts import ApiParts
 from citybrain.ingest.heartbeat import heartbeat
 from citybrain.store.keys import KeyStore
+from citybrain.store.pool import Pool
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import pipeline
 from records import T0, minutes_later, occupancy, records, small_city
 
 
-async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str, tmp_path: Path) -> None:
+async def test_gauges_tell_lag_stages_dead_letters_endpoints_and_disk(database: str, tmp_path: Path) -> None:
     async with pipeline(database, small_city()) as behind:
-        ahead = timedelta(seconds=90)
         metrics = Metrics()
         parts = ApiParts(
             behind.pool,
@@ -27,7 +27,6 @@ async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str
             Access(KeyStore(behind.pool)),
             "0",
             "embedded",
-            lambda: datetime.now(UTC) + ahead,
             metrics=metrics,
         )
 
@@ -44,10 +43,23 @@ async def test_gauges_tell_lag_stages_dead_letters_clocks_and_disk(database: str
             "insert into dead_letter (role, topic, partition, record_offset, key, type, value, reason)"
             " values ('aggregate', 't', 0, 1, '', '', '', 'garbage')"
         )
+        for name, disabled, open_for in (("a", None, None), ("b", None, 60), ("c", None, -60), ("d", datetime.now(UTC), 60)):
+            await endpoint(behind.pool, name, disabled, open_for)
         await measure(parts, None)
+        assert [told("endpoints", state=state) for state in ("works", "left_alone", "disabled")] == [2, 1, 1]
         assert told("role_lag", role="aggregate") == 0
         assert told("stage_through_seconds", stage="stored") is not None
         assert told("dead_letters") == 1
-        assert 80 < (told("clock_skew_seconds") or 0) < 91
         assert (told("database_bytes") or 0) > 1_000_000
-        assert (told("disk_free_bytes") or 0) > 0
+        assert (told("disk_free_bytes", place="data") or 0) > 0
+
+
+async def endpoint(pool: Pool, name: str, disabled_at: datetime | None, open_for_s: int | None) -> None:
+    """A receiver whose breaker is open for so long, or was, or never."""
+    await pool.execute(
+        "with made as (insert into endpoint (endpoint_id, name, url, format, made_by, disabled_at)"
+        " values (gen_random_uuid(), $1, 'https://example.org', 'citybrain', 'test', $2) returning endpoint_id)"
+        " insert into endpoint_health (endpoint_id, window_from, open_until)"
+        " select endpoint_id, now(), now() + $3 * interval '1 s' from made",
+        name, disabled_at, open_for_s,
+    )  # fmt: skip

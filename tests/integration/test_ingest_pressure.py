@@ -91,13 +91,14 @@ async def test_heartbeats_reach_every_partition_and_go_on_after_an_outage(
         await whole(self, topic, record)
 
     monkeypatch.setattr(PostgresBus, "append_everywhere", append_everywhere)
-    begun = asyncio.Event()
-    beating = asyncio.create_task(beat(door.bus, lambda: datetime.now(UTC), "ingest-1", Metrics(), begun))
+    metrics = Metrics()
+    beating = asyncio.create_task(beat(door.bus, lambda: datetime.now(UTC), "ingest-1", metrics))
     await asyncio.sleep(0.1)
-    assert not begun.is_set()
+    assert metrics.loops.well_ago_s("heartbeat") is None
     down[0] = False
     async with asyncio.timeout(5):
-        await begun.wait()
+        while metrics.loops.well_ago_s("heartbeat") is None:
+            await asyncio.sleep(0.01)
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
     assert [record.message for record in caplog.records if record.name == "citybrain.ingest.heartbeat"] == [

@@ -143,7 +143,7 @@ async def test_one_in_a_hundred_goes_to_dead_letters_and_the_role_goes_on_to_the
     async with pipeline(database, small_city()) as city:
         await city.post(poisoned(100))
         make = partial(AggregateWorker, city.pool, city.bus, EVENTS_TOPIC, small_city, Metrics(), stops=True)
-        done = await consume(city.bus, EVENTS_TOPIC, make, 2)
+        done = await consume(city.bus, EVENTS_TOPIC, make, 2, city.rollup)
         assert done.records == 3_000
         assert await city.figures() == (3_000, 2_970, 0, 0, 30)
         assert await city.pool.fetchval("select count(*) from dead_letter") == 30

@@ -10,15 +10,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 from unittest.mock import patch
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from citybrain.aggregate import rollup
+from citybrain.aggregate import newest, rollup
 from citybrain.aggregate.modes import metric_rows
-from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.verify import differences
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.api.state import dump
@@ -32,6 +30,7 @@ from oracle import Expected, Key, windows
 from pipeline import Pipeline, pipeline
 from postgres import Databases, fresh_database
 from records import records, small_city, stamp
+from sharing import shared_rollup
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
 CITIES = {zone: small_city(zone) for zone in ZONES}
@@ -48,13 +47,16 @@ class Deed(NamedTuple):
 
 
 class Story(NamedTuple):
-    """How a set of events arrives: indices of events a post, and what is done after each."""
+    """How a set of events arrives: indices of events a post, what is done after each, by how many rollups, and from how
+    many rows on they are copied in."""
 
     posts: list[list[int]]
     deeds: list[list[Deed]]
     partitions: int
     max_records: int
     limits: tuple[int, int, int]
+    rollups: int = 1
+    copied_from: int = newest.AT_LEAST
 
 
 @st.composite
@@ -78,7 +80,8 @@ def stories(draw: st.DrawFn, events: Sequence[Happening]) -> Story:
     )
     deeds = [draw(st.lists(deed, max_size=3)) for _ in posts]
     limits = st.sampled_from(((50_000, 20_000, 5_000), (1, 1, 1), (4, 2, 3), (3, 50, 1)))
-    return Story(posts, deeds, draw(st.integers(1, 4)), draw(st.sampled_from((1, 5, 20_000))), draw(limits))
+    sizes = draw(st.integers(1, 4)), draw(st.sampled_from((1, 5, 20_000)))
+    return Story(posts, deeds, *sizes, draw(limits), draw(st.sampled_from((1, 1, 2, 3))), draw(st.sampled_from((1, 2, 500))))
 
 
 async def dumped(city: Pipeline, profile: City) -> list[str]:
@@ -112,6 +115,7 @@ async def told(
         with ExitStack() as smaller:
             for name, limit in zip(("MAX_DIRTY", "MAX_DUE", "MAX_STATEMENT_ROWS"), story.limits, strict=True):
                 smaller.enter_context(patch.object(rollup, name, limit))
+            smaller.enter_context(patch.object(newest, "AT_LEAST", story.copied_from))
             await renew(city, profile, story, Fuse())
             for post, deeds in zip(story.posts, story.deeds, strict=True):
                 await city.post(records(events[index] for index in post))
@@ -140,7 +144,7 @@ async def renew(city: Pipeline, profile: City, story: Story, fuse: Fuse) -> None
     pool: Any = CrashingPool(city.pool, fuse)
     metrics = Metrics()
     city.worker = AggregateWorker(pool, city.bus, EVENTS_TOPIC, lambda: profile, metrics, max_records=story.max_records)
-    city.rollup = Rollup(pool, lambda: profile, metrics, owner=uuid4())
+    city.rollup = shared_rollup(pool, lambda: profile, story.rollups)
     await city.pool.execute("update lease set until = now() - interval '1 s'")  # so that nobody has to wait for it
 
 

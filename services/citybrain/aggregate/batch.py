@@ -18,6 +18,7 @@ import polars as pl
 from citybrain.aggregate.announced import Announced
 from citybrain.aggregate.columns import micros_of
 from citybrain.aggregate.decode import Decoded
+from citybrain.aggregate.newest import Newest
 from citybrain.aggregate.watermark import gaps
 from citybrain.aggregate.windows import MINUTE, SERIES, dirty_rows, minutes, paired, with_events
 from citybrain.store import batches
@@ -50,6 +51,7 @@ class BatchContext:
     watermark_delay: timedelta
     dictionary: Dictionary
     announced: Announced
+    newest: Newest
     watermark: int  # the minimum before the batch, in µs
     last_heartbeats: Mapping[int, datetime | None]
 
@@ -64,7 +66,7 @@ async def store_batch(connection: Connection, decoded: Decoded, context: BatchCo
     if decoded.events.height:
         numbers = await context.dictionary.number_sources(connection, decoded.events["source"].unique().to_list())
         events = decoded.events.with_columns(pl.col("source").replace_strict(numbers, return_dtype=pl.Int32).alias("source_no"))
-        found = await _sort_out(connection, events)
+        found = await _sort_out(connection, events, context.newest)
         conflicts = await batches.add_conflicts(connection, found.others)
         if found.new.height:
             change = await _store_new(connection, found.new, decoded.readings, context)
@@ -102,10 +104,11 @@ def _gaps(decoded: Decoded, context: BatchContext) -> list[tuple[int, datetime, 
     ]
 
 
-async def _sort_out(connection: Connection, events: pl.DataFrame) -> Sorted:
+async def _sort_out(connection: Connection, events: pl.DataFrame, newest: Newest) -> Sorted:
     """Count each identity once: the first of the log wins, an equal one is a repeat, another content a conflict."""
     first = events.unique(["source_no", "id"], keep="first", maintain_order=True)
-    standing = await batches.add_identities(connection, first)
+    standing = await batches.add_identities(connection, first, try_new=newest.expects_new_identities(first.height))
+    newest.saw_identities(len(standing))
     if not standing and first.height == events.height:
         return Sorted(events, events.clear(), 0)
     winners = dict(zip(first.select("source_no", "id").iter_rows(), first.select("n", "fingerprint").iter_rows(), strict=True))
@@ -126,8 +129,10 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
     mine = with_events(readings, new)
     frame = minutes(mine)
     numbers, parents = await context.dictionary.number_rows(connection, frame.select(SERIES).iter_rows())
-    await batches.add_minutes(connection, frame, numbers, parents)
     starts = frame["minute"].to_list()
+    if numbers:
+        are_new = context.newest.are_new(numbers, [start // MINUTE for start in starts], context.dictionary.born)
+        await batches.add_minutes(connection, frame, numbers, parents, are_new)
     for number, parent, start in await _store_pairs(connection, mine, context.dictionary):
         numbers.append(number)
         parents.append(parent)

@@ -20,6 +20,7 @@ from citybrain.errors import CitybrainError
 from citybrain.store import timescale, upkeep
 from citybrain.store.partitions import Partitions
 from citybrain.store.pool import Connection, Pool, translated
+from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 EVERY_S = 60.0
@@ -44,14 +45,16 @@ class Upkeep:
     keep: Keep
     city: Callable[[], City]
     clock: Callable[[], datetime]
+    metrics: Metrics = field(default_factory=Metrics)
     _partitions: Partitions = field(default_factory=Partitions)
     _late_rows_from: float = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
+        step = self.metrics.loops.begin("upkeep").around(self.step)
         while True:
             try:
-                await self.step()
+                await step()
             except Exception as error:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
                 unknown = None if isinstance(error, CitybrainError) else error
                 _log.warning("upkeep_failed", extra={"reason": str(error)[:500]}, exc_info=unknown)

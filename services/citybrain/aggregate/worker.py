@@ -18,10 +18,12 @@ from citybrain.aggregate.batch import BatchContext, Fenced, store_batch
 from citybrain.aggregate.columns import micros_of, moment_of
 from citybrain.aggregate.decode import Decoded, decode
 from citybrain.aggregate.limits import DeadLetterLimit, TooManyDeadLetters
+from citybrain.aggregate.newest import Newest
+from citybrain.aggregate.shards import sharding
 from citybrain.aggregate.windows import HOUR
 from citybrain.bus.port import Bus, Membership
 from citybrain.city import City
-from citybrain.loops import note_failure
+from citybrain.loops import Pulse, note_failure
 from citybrain.store import batches
 from citybrain.store.batches import Figures, Position
 from citybrain.store.dictionary import Dictionary
@@ -58,16 +60,22 @@ class AggregateWorker:
     membership: Membership | None = None
     stops: bool = False
     max_records: int = MAX_RECORDS
-    _dictionary: Dictionary = field(default_factory=Dictionary)
+    _dictionary: Dictionary = field(init=False)
     _announced: Announced = field(default_factory=Announced)
+    _newest: Newest = field(default_factory=Newest)
     _partitions: Partitions = field(default_factory=Partitions)
     _limit: DeadLetterLimit = field(default_factory=DeadLetterLimit)
     _positions: dict[int, Position] = field(default_factory=dict)
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
+    _pulse: Pulse | None = None
+
+    def __post_init__(self) -> None:
+        self._dictionary = Dictionary(sharding(self.city))
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""
+        self._pulse = self.metrics.loops.begin("aggregate")
         while True:
             try:
                 await self._read_on()
@@ -86,6 +94,8 @@ class AggregateWorker:
 
     async def _failed(self, error: Exception) -> None:
         self._failures += 1
+        if self._pulse is not None:
+            self._pulse.failed(error)
         note_failure(_log, "aggregate_failed", self.metrics.aggregate_errors, error)
         await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
 
@@ -125,6 +135,7 @@ class AggregateWorker:
             if self._has_moved():
                 raise _Moved
             if ready is None:
+                self._come_round()
                 await self._wait()
                 ready = await self._prepare(self.offsets())
                 continue
@@ -138,6 +149,11 @@ class AggregateWorker:
                 ready = await upcoming
             finally:
                 upcoming.cancel()
+
+    def _come_round(self) -> None:
+        """All there was is stored, or a batch is. Work begins when it is clear which partitions are ours, be it none."""
+        if self._pulse is not None and (self.membership is None or self._assignment > 0):
+            self._pulse.done()
 
     async def _wait(self) -> None:
         if self._positions:
@@ -175,6 +191,7 @@ class AggregateWorker:
             settings.watermark_delay,
             self._dictionary,
             self._announced,
+            self._newest,
             self._least_watermark(),
             {number: position.last_heartbeat for number, position in self._positions.items()},
         )
@@ -187,11 +204,14 @@ class AggregateWorker:
         except BaseException:
             self._dictionary.rolled_back()
             self._announced.rolled_back()
+            self._newest.rolled_back()
             raise
         self._dictionary.committed()
         self._announced.committed()
+        self._newest.committed()
         self._limit.count(decoded.records, dead)
         self._failures = 0
+        self._come_round()
         self._go_to(decoded, context)
         self._tell(decoded, figures, time.monotonic() - begun)
         self.stored()

@@ -34,7 +34,8 @@ class Publisher:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await until_cancelled(self.step, self._failed, self.wake, IDLE_S)
+        step = self.metrics.loops.begin("publish").around(self.step)
+        await until_cancelled(step, self._failed, self.wake, IDLE_S)
 
     def _failed(self, error: Exception) -> None:
         note_failure(_log, "publish_failed", self.metrics.alert_errors, error)

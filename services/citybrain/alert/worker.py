@@ -52,7 +52,8 @@ class AlertWorker:
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next pass finds everything where it was."""
         try:
-            await until_cancelled(self.step, self._failed, self.wake, IDLE_S, _rest_s)
+            step = self.metrics.loops.begin("alert").around(self.step)
+            await until_cancelled(step, self._failed, self.wake, IDLE_S, _rest_s)
         finally:
             await self._lease.give_up(self.pool)
 
@@ -81,7 +82,7 @@ class AlertWorker:
     async def _leads(self, connection: Connection) -> bool:
         """Whether the lease is ours. Of scopes, what another owner has done meanwhile is not known."""
         before = self._lease.fence
-        if await self._lease.taken(connection) and self._lease.fence != before:
+        if await self._lease.is_ours(connection) and self._lease.fence != before:
             self._scopes.forget()
         return self._lease.fence is not None
 

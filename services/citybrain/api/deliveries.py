@@ -24,7 +24,7 @@ from citybrain.web import answers
 from citybrain_schemas.instants import format_time
 
 State = Literal["waiting", "delivered", "gave_up", "cancelled"]
-Type = Literal["alert.firing", "alert.updated", "alert.resolved", "alert.escalated", "endpoint.test"]
+Type = Literal["alert.firing", "alert.updated", "alert.resolved", "alert.escalated", "endpoint.test", "heartbeat"]
 _LATEST = datetime(2199, 12, 31, tzinfo=UTC)
 _LAST_ID = UUID(int=2**128 - 1)
 _ANSWER_CHARS = 2000
@@ -71,7 +71,7 @@ def add_deliveries(router: APIRouter, parts: ApiParts) -> None:
     async def deliveries(  # noqa: PLR0913, PLR0917 - the filters
         endpoint: Annotated[Text | None, Query(description="name or id")] = None,
         state: State | None = None,
-        type: Type | None = None,  # noqa: A002 - the contract's name
+        type: Annotated[Type | None, Query(description="heartbeats are listed for this type alone")] = None,  # noqa: A002 - the contract's name
         alert: UUID | None = None,
         begin: From = None,
         end: To = None,

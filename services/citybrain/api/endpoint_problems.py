@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from citybrain.endpoints.addresses import TargetRefused
-from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, OfTheProfile
+from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, NotForRobots, OfTheProfile
 from citybrain.endpoints.secret import SecretRefused
 from citybrain.web import Problem, invalid
 
@@ -24,5 +24,7 @@ def as_problems() -> Iterator[None]:
         raise invalid("url", str(error)) from error
     except SecretRefused as error:
         raise invalid("secret", str(error)) from error
+    except NotForRobots as error:
+        raise invalid("heartbeat", str(error)) from error
     except EndpointRefused as error:
         raise invalid("name", str(error)) from error

@@ -36,6 +36,9 @@ class NewEndpoint(BaseModel):
     default: Annotated[bool, Field(description="gets alerts that match no route")] = False
     language: Annotated[Language, Field(description="of what group robots are told")] = "zh"
     secret: Annotated[Secret | None, Field(description="without it one is made")] = None
+    heartbeat: Annotated[bool, Field(description="gets a webhook of type heartbeat once a minute while every stage works")] = (
+        False
+    )
 
 
 class EndpointChanges(BaseModel):
@@ -49,6 +52,7 @@ class EndpointChanges(BaseModel):
     default: bool | None = None
     language: Language | None = None
     secret: Secret | None = None
+    heartbeat: bool | None = None
     disabled: bool | None = None
 
 
@@ -72,6 +76,7 @@ class Endpoint(BaseModel):
     format: str
     default: bool
     language: str
+    heartbeat: bool
     made_by: str
     made_at: str
     state: Literal["enabled", "disabled"]
@@ -128,7 +133,7 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
         dependencies=admin,
     )
     async def create(asked: NewEndpoint) -> Response:
-        wish = Wish(asked.name, asked.url, asked.format, asked.default, asked.language, asked.secret)
+        wish = Wish(asked.name, asked.url, asked.format, asked.default, asked.language, asked.secret, asked.heartbeat)
         with translated(), as_problems():
             async with parts.pool.acquire() as connection:
                 row, secret = await manage.create(connection, wish, "api", parts.policy)
@@ -174,7 +179,7 @@ def endpoint_form(row: EndpointRow) -> dict[str, Any]:
     """A receiver as people see it."""
     return {
         "id": str(row.endpoint_id), "name": row.name, "url": row.url, "format": row.format, "default": row.is_default,
-        "language": row.language, "made_by": row.made_by, "made_at": format_time(row.made_at),
+        "language": row.language, "heartbeat": row.heartbeat, "made_by": row.made_by, "made_at": format_time(row.made_at),
         "state": "enabled" if row.disabled_at is None else "disabled",
         "disabled_at": None if row.disabled_at is None else format_time(row.disabled_at), "disabled_why": row.disabled_why,
         "health": _health_form(row),

@@ -62,8 +62,8 @@ _SILENCE = {
 }  # fmt: skip
 _ENDPOINT = {
     "id": _ENDPOINT_ID, "name": "traffic-duty", "url": "https://duty.example/hook", "format": "citybrain", "default": False,
-    "language": "zh", "made_by": "api", "made_at": "2026-11-01T00:00:00.000000Z", "state": "enabled", "disabled_at": None,
-    "disabled_why": None, "health": None,
+    "language": "zh", "heartbeat": False, "made_by": "api", "made_at": "2026-11-01T00:00:00.000000Z", "state": "enabled",
+    "disabled_at": None, "disabled_why": None, "health": None,
 }  # fmt: skip
 _DELIVERY = {
     "id": _DELIVERY_ID, "webhook_id": _WEBHOOK_ID, "endpoint": {"id": _ENDPOINT_ID, "name": "traffic-duty"},

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ _log = logging.getLogger(__name__)
 
 async def keep_measuring(parts: ApiParts, data: Path | None = None) -> None:
     """Until cancelled. `data` is the folder of an embedded city. While the database is away nothing moves, which tells itself."""
+    measured = parts.metrics.loops.begin("measure").around(partial(measure, parts, data))
     while True:
         try:
-            await measure(parts, data)
+            await measured()
         except CitybrainError as error:
             _log.debug("gauges_failed", extra={"reason": str(error)})
         except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
@@ -45,12 +46,12 @@ async def measure(parts: ApiParts, data: Path | None) -> None:
         metrics.role_lag.labels(role).set(standing["lag"])
     with translated():
         async with parts.pool.acquire() as connection:
-            begun = time.monotonic()
             found = await gauges.read(connection)
-            took = time.monotonic() - begun
-    metrics.clock_skew.set((parts.clock() - found.now).total_seconds() - took / 2)
+    for state in ("works", "left_alone", "disabled"):
+        metrics.endpoints.labels(state).set(getattr(found, state))
     metrics.dead_letters.set(found.dead_letters)
     metrics.database_bytes.set(found.bytes)
+    metrics.watermark_delay.set(parts.city().settings.watermark_delay.total_seconds())
     stages: dict[str, datetime | None] = {
         "stored": parse_time(status["roles"]["aggregate"].get("watermark")),
         "areas": found.areas,
@@ -61,4 +62,4 @@ async def measure(parts: ApiParts, data: Path | None) -> None:
         if through is not None:
             metrics.stage_through.labels(stage).set(through.timestamp())
     if data is not None:
-        metrics.disk_free.set((await asyncio.to_thread(shutil.disk_usage, data)).free)
+        metrics.disk_free.labels("data").set((await asyncio.to_thread(shutil.disk_usage, data)).free)

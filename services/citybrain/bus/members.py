@@ -1,4 +1,5 @@
-"""Who reads which partition where Kafka does not say: members as rows, or fixed shares. Made by `PostgresBus.join` and tools.
+"""Who reads which partition where Kafka does not say: members as rows, or fixed shares. Made by `PostgresBus.join`, by runner for
+the shards of the rollup, and by tools.
 
 A member is one as long as it says so once a second. Partition p of n members in the order of their names is number p % n's. Two
 that do not know of each other yet may read the same for a second: positions fence them.

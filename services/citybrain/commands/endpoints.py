@@ -30,16 +30,25 @@ def endpoints() -> None:
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="citybrain", show_default=True)
 @click.option("--default", "is_default", is_flag=True, help="It gets alerts that match no route.")
 @click.option("--language", type=click.Choice(LANGUAGES), default="zh", show_default=True, help="What group robots are told in.")
+@click.option("--heartbeat", is_flag=True, help="It gets the heartbeat once a minute: a dead man's switch.")
 @click.option("--secret", help="whsec_ and base64 of 24 to 64 bytes; without it one is made.")
 @data_option
 @json_option
 def add(
-    name: str, url: str, format_: str, is_default: bool, language: str, secret: str | None, data: Path | None, as_json: bool
+    name: str,
+    url: str,
+    format_: str,
+    is_default: bool,
+    language: str,
+    heartbeat: bool,
+    secret: str | None,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Add a receiver and print the secret that signs, this once."""
     settings = quiet_settings()
     policy = Policy(settings.delivery_networks, settings.delivery_http)
-    wish = Wish(name, url, format_, is_default, language, secret)
+    wish = Wish(name, url, format_, is_default, language, secret, heartbeat)
 
     async def work() -> tuple[EndpointRow, str]:
         async with database(data, settings) as pool, pool.acquire() as connection:
@@ -104,5 +113,6 @@ def _shown(row: EndpointRow) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     default = "  default" if row["is_default"] else ""
+    heartbeat = "  heartbeat" if row["heartbeat"] else ""
     disabled = f"  disabled: {row['disabled_why']}" if row["disabled_at"] is not None else ""
-    return f"{row['name']}  {row['format']}  {row['url']}{default}  made by {row['made_by']}{disabled}  {row['id']}"
+    return f"{row['name']}  {row['format']}  {row['url']}{default}{heartbeat}  made by {row['made_by']}{disabled}  {row['id']}"

@@ -64,7 +64,7 @@ ingest = _role("ingest", "Run the role that takes events in over HTTP and puts t
 @click.command()
 @_host
 @_port
-@click.option("--until-end", is_flag=True, help="Store what the topic has now, say how much that was, and exit.")
+@click.option("--until-end", is_flag=True, help="Store and roll up what the topic has now, say how much that was, and exit.")
 def aggregate(host: str, port: int, until_end: bool) -> None:
     """Run the role that stores events, counts them once and keeps every window.
 
@@ -74,7 +74,8 @@ def aggregate(host: str, port: int, until_end: bool) -> None:
     log_as_json("warning" if until_end and settings.log_level == "info" else settings.log_level)
     if until_end:
         done = run(runner.aggregate_until_end(settings))
-        click.echo(f"at the end of the topic, which is {done.records} records, after {done.seconds:.1f} s")
+        rolled_up = f"rolled up after {done.rolled_up_s:.1f} s"
+        click.echo(f"at the end of the topic, which is {done.records} records, after {done.stored_s:.1f} s; {rolled_up}")
     else:
         run(runner.run_role("aggregate", host, port, settings))
 

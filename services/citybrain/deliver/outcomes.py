@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -70,8 +70,8 @@ async def write_down(connection: Connection, owner: UUID, ended: Sequence[Outcom
     if gone:
         await deliveries.disable(connection, gone, WHY_GONE)
         await deliveries.cancel(connection)
-    _count((made[one.delivery.delivery_id] for one in mine), metrics)
     for one in mine:
+        _count(one, made[one.delivery.delivery_id], metrics)
         _say(one, made[one.delivery.delivery_id])
 
 
@@ -107,15 +107,18 @@ def _row(endpoint_id: UUID, health: Health) -> HealthRow:
     )  # fmt: skip
 
 
-def _count(made: Iterable[Made], metrics: Metrics) -> None:
-    for one in made:
-        metrics.deliver_attempts.labels("delivered" if one.state == "delivered" else "failed").inc()
-        if one.state == "gave_up":
-            metrics.deliver_gave_up.inc()
+def _count(outcome: Outcome, made: Made, metrics: Metrics) -> None:
+    came_through = "delivered" if made.state == "delivered" else "failed"
+    if outcome.delivery.tick is not None:
+        metrics.deliver_heartbeats.labels(came_through).inc()
+    if not outcome.delivery.goes_nowhere:
+        metrics.deliver_attempts.labels(came_through).inc()
+    if made.state == "gave_up":
+        metrics.deliver_gave_up.inc()
 
 
 def _say(outcome: Outcome, made: Made) -> None:
-    """What people have to act on; a retry is no news."""
+    """What people have to act on; a retry is no news, but that of a heartbeat is."""
     told = {
         "delivery": str(made.delivery_id), "webhook_id": outcome.delivery.webhook_id, "attempts": made.attempt,
         "endpoint": str(outcome.delivery.endpoint_id), "reason": made.error,
@@ -124,3 +127,5 @@ def _say(outcome: Outcome, made: Made) -> None:
         _log.error("delivery_given_up", extra=told)
     elif made.state == "cancelled":
         _log.error("endpoint_disabled", extra=told)
+    elif outcome.delivery.tick is not None and made.state != "delivered":
+        _log.warning("heartbeat_not_taken", extra={"through": outcome.delivery.tick, **told})

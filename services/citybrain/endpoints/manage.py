@@ -47,6 +47,10 @@ class OfTheProfile(EndpointRefused):
     """The endpoint is a line of the profile, and is changed there."""
 
 
+class NotForRobots(EndpointRefused):
+    """A heartbeat goes to a program: a group robot would tell people of it once a minute."""
+
+
 class NoEndpoint(EndpointRefused):
     """There is no such endpoint."""
 
@@ -65,6 +69,7 @@ class Wish:
     is_default: bool = False
     language: str = "zh"
     secret: str | None = None
+    heartbeat: bool = False
 
     def __repr__(self) -> str:
         return f"Wish({self.name!r}, …)"
@@ -72,7 +77,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Fields with their new values (name, url, format, is_default, language, disabled), and a new secret."""
+    """Fields with their new values (name, url, format, is_default, language, heartbeat, disabled), and a new secret."""
 
     fields: Mapping[str, Any]
     secret: str | None = None
@@ -84,11 +89,12 @@ class Changes:
 async def create(connection: Connection, wish: Wish, made_by: str, policy: Policy) -> tuple[EndpointRow, str]:
     """A new endpoint and its secret. Raises EndpointRefused, TargetRefused, SecretRefused."""
     check_name(wish.name)
+    check_heartbeat(wish.format, heartbeat=wish.heartbeat)
     url = read_target(wish.url, policy).url
     secret = new_secret() if wish.secret is None else wish.secret
     key_of(secret)
     endpoint_id = uuid4()
-    new = NewEndpoint(endpoint_id, wish.name, url, wish.format, wish.is_default, wish.language, made_by)
+    new = NewEndpoint(endpoint_id, wish.name, url, wish.format, wish.is_default, wish.language, wish.heartbeat, made_by)
     async with connection.transaction():
         if not await store.add(connection, new):
             raise NameTaken(f"there is an endpoint named {wish.name!r}; choose another name")
@@ -125,6 +131,7 @@ def changed(row: EndpointRow, fields: Mapping[str, Any], policy: Policy, now: da
     if "url" in changes:
         changes["url"] = read_target(changes["url"], policy).url
     after = row._replace(**changes)
+    check_heartbeat(after.format, heartbeat=after.heartbeat)
     if disabled is False or (after.url != row.url and disabled is None):
         return after._replace(disabled_at=None, disabled_why=None)
     if disabled and row.disabled_at is None:
@@ -180,6 +187,12 @@ async def resend(connection: Connection, delivery_id: UUID) -> bool:
         raise Closed(f"the endpoint {row.endpoint!r} is disabled or removed; enable it first")
     await deliveries.resend(connection, delivery_id)
     return True
+
+
+def check_heartbeat(format_: str, *, heartbeat: bool) -> None:
+    """Raises NotForRobots."""
+    if heartbeat and format_ != "citybrain":
+        raise NotForRobots("the heartbeat is for programs: its format is citybrain, not that of a group robot")
 
 
 def check_name(name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from citybrain.endpoints.addresses import Policy, TargetRefused
-from citybrain.endpoints.manage import OVERLAP, PROFILE, EndpointRefused, changed, check_name, rotate
+from citybrain.endpoints.manage import OVERLAP, PROFILE, EndpointRefused, changed, check_heartbeat, check_name, rotate
 from citybrain.endpoints.secret import SecretRefused, key_of, new_secret
 from citybrain.endpoints.target import read_target
 from citybrain.store import endpoints as store
@@ -30,6 +30,8 @@ class EndpointLine(Protocol):
     @property
     def language(self) -> str: ...
     @property
+    def heartbeat(self) -> bool: ...
+    @property
     def secret(self) -> str | None: ...
 
 
@@ -38,6 +40,7 @@ def check_lines(lines: Sequence[EndpointLine], policy: Policy) -> None:
     for line in lines:
         try:
             check_name(line.name)
+            check_heartbeat(line.format, heartbeat=line.heartbeat)
             read_target(line.url, policy)
             if line.secret is not None:
                 key_of(line.secret)
@@ -68,13 +71,15 @@ async def _sync(connection: Connection, line: EndpointLine, known: store.OfProfi
         await store.restore(connection, known.endpoint_id)
         row = await store.find_by_name(connection, line.name)
     if row is None:
-        new = NewEndpoint(
-            uuid4(), line.name, read_target(line.url, policy).url, line.format, line.default, line.language, PROFILE
-        )
+        url = read_target(line.url, policy).url
+        new = NewEndpoint(uuid4(), line.name, url, line.format, line.default, line.language, line.heartbeat, PROFILE)
         await store.add(connection, new)
         await store.put_secret(connection, new.endpoint_id, line.secret or new_secret(), OVERLAP)
         return
-    fields = {"url": line.url, "format": line.format, "is_default": line.default, "language": line.language, "made_by": PROFILE}
+    fields = {
+        "url": line.url, "format": line.format, "is_default": line.default, "language": line.language,
+        "heartbeat": line.heartbeat, "made_by": PROFILE,
+    }  # fmt: skip
     after = changed(row, fields, policy, datetime.now(UTC))
     await _write(connection, row, after)
     if line.secret is not None:

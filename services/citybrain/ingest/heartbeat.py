@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,13 +21,16 @@ RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def beat(bus: Bus, clock: Callable[[], datetime], ingest: str, metrics: Metrics, begun: asyncio.Event) -> None:
-    """Until cancelled. `ingest` names the process; `begun` is set once every partition has its first heartbeat."""
+async def beat(bus: Bus, clock: Callable[[], datetime], ingest: str, metrics: Metrics) -> None:
+    """Until cancelled. `ingest` names the process; its pulse tells when every partition has had a heartbeat."""
+    pulse = metrics.loops.begin("heartbeat")
     failing = False
     while True:
         try:
-            await bus.append_everywhere(EVENTS_TOPIC, heartbeat(clock(), ingest))
+            begun_at, begun_s = clock(), time.monotonic()
+            await bus.append_everywhere(EVENTS_TOPIC, heartbeat(begun_at, ingest))
         except CitybrainError as error:
+            pulse.failed(error)
             if not error.retryable:
                 raise
             if not failing:
@@ -37,8 +41,10 @@ async def beat(bus: Bus, clock: Callable[[], datetime], ingest: str, metrics: Me
         if failing:
             _log.info("heartbeat_resumed")
         failing = False
+        pulse.done()
         metrics.ingest_heartbeats.inc()
-        begun.set()
+        metrics.ingest_heartbeat_seconds.observe(time.monotonic() - begun_s)
+        metrics.stage_through.labels("accepted").set(begun_at.timestamp())
         await asyncio.sleep(PERIOD_S)
 
 

@@ -33,6 +33,7 @@ class EndpointLine:
     format: Format
     default: bool
     language: Language
+    heartbeat: bool
     secret: str | None = field(repr=False)
     variable: str | None  # of the environment, holds the secret
     line: int
@@ -70,16 +71,19 @@ def with_secrets(lines: Sequence[EndpointLine], environment: Mapping[str, str]) 
 
 
 def _endpoint(document: Document, item: Node, before: Mapping[str, EndpointLine]) -> EndpointLine:
-    fields = document.fields(item, ("name", "url"), ("format", "default", "language", "secret"))
+    fields = document.fields(item, ("name", "url"), ("format", "default", "language", "heartbeat", "secret"))
     place = fields.get("secret", item)
     nothing: tuple[str | None, str | None] = (None, None)
     secret, variable = document.read(fields.get("secret"), _read_secret, nothing)
+    usual: Format = "citybrain"
+    format_ = document.read(fields.get("format"), one_of("format", FORMATS), usual)
     return EndpointLine(
         name=document.read(fields.get("name"), _name_reader(before), ""),
         url=document.read(fields.get("url"), _read_url, ""),
-        format=document.read(fields.get("format"), one_of("format", FORMATS), "citybrain"),
+        format=format_,
         default=document.read(fields.get("default"), read_flag, False),
         language=document.read(fields.get("language"), one_of("language", LANGUAGES), "zh"),
+        heartbeat=document.read(fields.get("heartbeat"), _heartbeat_reader(format_), False),
         secret=secret,
         variable=variable,
         line=place.line,
@@ -94,6 +98,16 @@ def _name_reader(before: Mapping[str, EndpointLine]) -> Callable[[str], str]:
         if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or text != text.strip():
             raise ValueError(f"has to be 1 to {LONGEST_NAME} characters on one line, without spaces around them")
         return text
+
+    return read
+
+
+def _heartbeat_reader(format_: Format) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        marked = read_flag(text)
+        if marked and format_ != "citybrain":
+            raise ValueError("the heartbeat is for programs: the format has to be citybrain")
+        return marked
 
     return read
 

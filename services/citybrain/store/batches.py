@@ -10,6 +10,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple
 
+import asyncpg
 import polars as pl
 
 from citybrain.store.pool import Connection
@@ -22,6 +23,7 @@ _EVENT_COLUMNS = (
     "time", "source_no", "id", "type", "subject", "area", "given_area", "data", "extensions", "flags", "fingerprint",
     "accepted_at",
 )  # fmt: skip
+_MINUTE_COLUMNS = ("series", "parent", "minute", "count", "sum", "min", "max", "latest", "part", "weight", "subjects")
 
 
 class Position(NamedTuple):
@@ -97,19 +99,27 @@ async def add_dead_letters(connection: Connection, topic: str, letters: Sequence
         await connection.execute(_SQL["add_dead_letters"], ROLE, topic, *_columns(letters))
 
 
-async def add_identities(connection: Connection, first: pl.DataFrame) -> dict[tuple[int, str], str]:
-    """Put identities down; of those that were known already, the content that stands (hex)."""
+async def add_identities(connection: Connection, first: pl.DataFrame, *, try_new: bool = False) -> dict[tuple[int, str], str]:
+    """Put identities down; of those that were known already, the content that stands (hex).
+
+    With `try_new` they are copied in first as if none was known: half the work where that is so, some of it twice where not.
+    """
     ordered = first.sort("source_no", "id")
-    columns = [_array(ordered[name]) for name in ("source_no", "id", "at", "fingerprint")]
-    tag = await connection.execute(_SQL["add_identities"], *columns)
     standing: dict[tuple[int, str], str] = {}
-    if int(tag.rpartition(" ")[2]) < first.height:
-        rows = await connection.fetch(_SQL["find_identities"], *columns[:2])
-        standing = {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
+    if not (try_new and await _copied(connection, "event_identity", _identity_rows(ordered))):
+        columns = [_array(ordered[name]) for name in ("source_no", "id", "at", "fingerprint")]
+        if _count(await connection.execute(_SQL["add_identities"], *columns)) < first.height:
+            rows = await connection.fetch(_SQL["find_identities"], *columns[:2])
+            standing = {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
     horizon: int | None = await connection.fetchval(_SQL["forgotten_before"])
     if horizon is not None:
         standing |= await _old_events(connection, first, horizon)
     return standing
+
+
+def _identity_rows(ordered: pl.DataFrame) -> pl.DataFrame:
+    seen = pl.lit("now").alias("seen")  # the transaction's moment, as PostgreSQL reads it
+    return ordered.select("source_no", "id", "time", _bytes("fingerprint"), seen)
 
 
 async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int) -> dict[tuple[int, str], str]:
@@ -124,9 +134,7 @@ async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int)
 
 async def add_events(connection: Connection, new: pl.DataFrame) -> None:
     """COPY new events: columns that Polars writes as text, without an object an event."""
-    rows = new.sort("subject", "at").select(
-        *_EVENT_COLUMNS[:-2], pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"), "accepted_at"
-    )
+    rows = new.sort("subject", "at").select(*_EVENT_COLUMNS[:-2], _bytes("fingerprint"), "accepted_at")
     await _copy(connection, "event", rows)
 
 
@@ -145,11 +153,25 @@ async def add_conflicts(connection: Connection, others: pl.DataFrame) -> int:
     return len(await connection.fetch(_SQL["add_conflicts"], *(others[name].to_list() for name in names)))
 
 
-async def add_minutes(connection: Connection, frame: pl.DataFrame, series: list[int], parents: list[int]) -> None:
-    """Add readings to minutes; `frame` is that of aggregate.windows, the numbers are of its rows."""
-    if frame.height:
-        names = ("minute", "count", "sum", "min", "max", "latest", "part", "weight", "subjects")
-        await connection.execute(_SQL["add_minutes"], series, parents, *(_array(frame[name]) for name in names))
+async def add_minutes(
+    connection: Connection, frame: pl.DataFrame, series: list[int], parents: list[int], are_new: list[bool]
+) -> None:
+    """Add readings to minutes; `frame` is that of aggregate.windows, the lists are of its rows.
+
+    Rows that seem to be new are copied in; where one was there after all, they are added like the others.
+    """
+    rows = frame.with_columns(pl.Series("series", series, dtype=pl.Int32), pl.Series("parent", parents, dtype=pl.Int32))
+    new, others = rows.filter(are_new), rows.filter([not one for one in are_new])
+    if new.height and not await _copied(connection, "metric_window_1m", _minute_rows(new)):
+        others = rows
+    if others.height:
+        await connection.execute(_SQL["add_minutes"], *(_array(others[name]) for name in _MINUTE_COLUMNS))
+
+
+def _minute_rows(new: pl.DataFrame) -> pl.DataFrame:
+    ordered = new.sort("minute", "series")
+    start = pl.from_epoch("minute", time_unit="us").alias("start")
+    return ordered.select("series", start, "parent", pl.lit(value=True).alias("leaf"), *_MINUTE_COLUMNS[3:])
 
 
 async def put_assets(connection: Connection, assets: pl.DataFrame) -> None:
@@ -181,12 +203,37 @@ async def add_dirty(connection: Connection, rows: pl.DataFrame) -> None:
         await _copy(connection, "dirty", rows.with_columns(pl.from_epoch("start", time_unit="us")))
 
 
+async def _copied(connection: Connection, table: str, rows: pl.DataFrame) -> bool:
+    """Copy rows that nobody has stored yet; False when one of them was there, and then none is copied.
+
+    What follows a failure is done by the transaction itself, not by a savepoint in it: `find_identities` tells them apart.
+    """
+    await connection.execute("savepoint before_copy")
+    try:
+        await _copy(connection, table, rows)
+    except asyncpg.UniqueViolationError:
+        await connection.execute("rollback to before_copy; release before_copy")
+        return False
+    await connection.execute("release before_copy")
+    return True
+
+
 async def _copy(connection: Connection, table: str, rows: pl.DataFrame) -> None:
     """COPY columns as CSV, which Polars writes outside of Python's lock. Null is nothing, an empty text is quoted."""
     text = BytesIO()
     rows.write_csv(text, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
     text.seek(0)
     await connection.copy_to_table(table, source=text, columns=rows.columns, format="csv")
+
+
+def _bytes(name: str) -> pl.Expr:
+    """A column of hexadecimal text as COPY reads bytea."""
+    return pl.concat_str(pl.lit("\\x"), name).alias(name)
+
+
+def _count(tag: str) -> int:
+    """How many rows a statement says it wrote."""
+    return int(tag.rpartition(" ")[2])
 
 
 def _array(column: pl.Series) -> str:

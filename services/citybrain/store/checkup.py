@@ -1,4 +1,5 @@
-"""What `doctor` asks of a database: version, extension, migrations, clock, size, profile, keys. Called by citybrain.doctor."""
+"""What `doctor` asks of a database: version, extension, migrations, clock, size, profile, keys. Called by citybrain.doctor;
+the time by citybrain.vitals, too."""
 
 from __future__ import annotations
 
@@ -48,6 +49,12 @@ async def examine(dsn: str) -> Database:
             return Database(version, timescale, size, skew, took, missing, unknown, profile, keys)
     finally:
         await connection.close()
+
+
+async def the_time(connection: Connection) -> datetime:
+    """That of the database's clock."""
+    found: datetime = await connection.fetchval(_SQL["clock"])
+    return found
 
 
 async def _row(connection: Connection, name: str) -> tuple[Any, ...]:

@@ -28,6 +28,12 @@ class Claimed(NamedTuple):
     format: str
     language: str
     secrets: Sequence[str]
+    tick: datetime | None  # of a heartbeat
+
+    @property
+    def goes_nowhere(self) -> bool:
+        """Whether it is a heartbeat that no endpoint is marked for: it is taken without a post."""
+        return not self.url
 
 
 class Made(NamedTuple):

@@ -6,7 +6,7 @@ forgotten by `rolled_back`. The memory is bounded: when it is full it starts ane
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from citybrain.store.pool import Connection, Pool, translated
@@ -14,6 +14,7 @@ from citybrain.store.queries import load
 
 _SQL = load("dictionary")
 MAX_REMEMBERED = 1_000_000
+SHARDS = 16  # a series' number says its shard: number % SHARDS
 
 
 class Series(NamedTuple):
@@ -31,9 +32,10 @@ class Series(NamedTuple):
 
 
 class Dictionary:
-    """Names to numbers and back."""
+    """Names to numbers and back. `shard` says of a new series where it will be rolled up."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Callable[[Series], int]) -> None:
+        self._shard = shard
         self.sources: dict[str, int] = {}
         self.series: dict[Series, int] = {}
         self._names: dict[int, Series] = {}
@@ -41,6 +43,7 @@ class Dictionary:
         self._new_series: dict[Series, int] = {}
         self._pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}  # a series as a plain tuple: its number and its area's
         self._new_pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}
+        self.born: set[int] = set()  # series that this transaction has added
 
     def committed(self) -> None:
         """Keep what the transaction added."""
@@ -60,6 +63,7 @@ class Dictionary:
         self._new_sources = {}
         self._new_series = {}
         self._new_pairs = {}
+        self.born = set()
 
     async def number_sources(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         """The number of every name, given out now where it has none."""
@@ -86,7 +90,8 @@ class Dictionary:
                 found[one] = number
         if missing:
             columns = [list(column) for column in zip(*missing, strict=True)]
-            await connection.execute(_SQL["add_series"], *columns)
+            new = await connection.fetch(_SQL["add_series"], *columns, [self._shard(one) for one in missing], SHARDS)
+            self.born |= {row["series_no"] for row in new}
             rows = await connection.fetch(_SQL["find_series"], *columns)
             added = {one: row["series_no"] for one, row in zip(missing, rows, strict=True)}
             self._new_series |= added

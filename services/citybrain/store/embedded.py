@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -104,6 +105,13 @@ async def database_of(folder: Path) -> AsyncIterator[str]:
     """
     async with AsyncExitStack() as stack:
         yield await _reach(_city_folder(folder), stack)
+
+
+def program_environment(dsn: str) -> dict[str, str]:
+    """The variables by which PostgreSQL's own programs reach the database of such a dsn."""
+    parts = urlsplit(dsn)
+    place = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return {"PGHOST": place["host"], "PGPORT": place["port"], "PGUSER": parts.username or "", "PGDATABASE": parts.path[1:]}
 
 
 def _city_folder(folder: Path) -> Path:

@@ -30,6 +30,7 @@ from citybrain.store.embedded_programs import MAJOR, Programs, ServerFailed, env
 
 USER = "citybrain"
 _SOCKET, _SOCKET_PATH_LIMIT_BYTES = ".s.PGSQL.5432", 103  # 107 on Linux, 103 on macOS
+_ROOT_ONLY_BEFORE, _ROOT_ONLY = (f"local {databases} all peer map=city\n" for databases in ("all", "all,replication"))
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _START_ATTEMPTS = 6  # a killed server's last processes may need a moment to leave its shared memory
 _RECOVERY_TIMEOUT_S, _SILENCE_TIMEOUT_S, _CONNECT_TIMEOUT_S = 600.0, 15.0, 5.0
@@ -134,8 +135,12 @@ class Server:
             raise FolderUnusable(f"{self.data} holds something else than a database") from error
         except PermissionError as error:
             raise FolderUnusable(f"{self.data} belongs to another user") from error
+        if os.geteuid() == 0 == self.data.stat().st_uid and major == str(MAJOR):
+            _give_all(programs, self.data)  # a copy or a base backup that root has made
         if self.data.stat().st_uid != programs.user_id:
             raise FolderUnusable(f"{self.data} belongs to another user")
+        if programs.prefix:
+            _admit_backups(self.data)
         if major != str(MAJOR):
             raise FolderUnusable(
                 f"{self.data} was made by PostgreSQL {major} and this citybrain brings {MAJOR}:"
@@ -244,10 +249,24 @@ def running_sockets(data: Path) -> Path | None:
 
 def _admit_root_only(data: Path) -> None:
     """Root's server runs as another user; other processes of that user must not get in."""
-    texts = {"pg_hba.conf": "local all all peer map=city\n", "pg_ident.conf": f"city {pwd.getpwuid(0).pw_name} {USER}\n"}
+    texts = {"pg_hba.conf": _ROOT_ONLY, "pg_ident.conf": f"city {pwd.getpwuid(0).pw_name} {USER}\n"}
     for name, text in texts.items():
         (data / name).write_text(text)
         _sync(data / name)
+
+
+def _admit_backups(data: Path) -> None:
+    """A folder of an earlier version lets root in, but not for a base backup."""
+    if (data / "pg_hba.conf").read_text() in {"", _ROOT_ONLY_BEFORE}:  # empty: we were killed between the two
+        (data / "pg_hba.conf").write_text(_ROOT_ONLY)
+        _sync(data / "pg_hba.conf")
+
+
+def _give_all(programs: Programs, data: Path) -> None:
+    """Nobody can run a cluster of root's, so PostgreSQL's user gets it, its main folder last."""
+    for folder, _, names in os.walk(data, topdown=False):
+        for path in (*(os.path.join(folder, name) for name in names), folder):  # noqa: PTH118 - thousands of files
+            os.chown(path, programs.user_id, programs.group_id, follow_symlinks=False)
 
 
 def _sync(path: Path) -> None:

@@ -23,6 +23,7 @@ class EndpointRow(NamedTuple):
     format: str
     is_default: bool
     language: str
+    heartbeat: bool
     made_by: str
     made_at: datetime
     disabled_at: datetime | None
@@ -44,6 +45,7 @@ class NewEndpoint(NamedTuple):
     format: str
     is_default: bool
     language: str
+    heartbeat: bool
     made_by: str
 
 
@@ -81,7 +83,7 @@ async def change(connection: Connection, row: EndpointRow) -> bool:
     """Write all that may change; False when it was removed meanwhile."""
     values = (
         row.endpoint_id, row.name, row.url, row.format, row.is_default, row.language, row.disabled_at,
-        row.disabled_why, row.made_by,
+        row.disabled_why, row.made_by, row.heartbeat,
     )  # fmt: skip
     return await connection.fetchval(_SQL["change"], *values) is not None
 

@@ -12,13 +12,16 @@ _SQL = load("gauges")
 
 
 class Gauges(NamedTuple):
-    """Its clock, its bytes, dead letters that wait, up to when areas are complete, and when a heartbeat was last delivered."""
+    """Its bytes, dead letters that wait, up to when areas are complete and a heartbeat was delivered, and how many endpoints
+    work, are left alone for a while, and are disabled."""
 
-    now: datetime
     bytes: int
     dead_letters: int
     areas: datetime | None
     delivered: datetime | None
+    works: int
+    left_alone: int
+    disabled: int
 
 
 async def read(connection: Connection) -> Gauges:

@@ -1,4 +1,5 @@
-"""Bring a database to this version. Called by `citybrain migrate`, `citybrain up` and the tests' template.
+"""Bring a database to this version. Called by `citybrain migrate`, `citybrain up` and the tests' template;
+what is lacking is asked by runner and vitals, too.
 
 Migrations are numbered files, forward only, each applied once, all that are missing in one transaction. Several hosts may
 call at once: an advisory lock lets one work while the others wait, and nobody waits for a lock longer than a minute. Where
@@ -49,6 +50,13 @@ async def require_this_version(pool: Pool) -> None:
         raise OtherVersion(f"the database is not of this version, it lacks {', '.join(missing)}: {todo}")
     if newer := sorted(applied - set(known)):
         raise OtherVersion(f"the database is of a later version, it has {', '.join(newer)}: run that version of citybrain")
+
+
+async def lacking(pool: Pool) -> list[str]:
+    """This version's migrations that the database does not have: it was put back to an older state under a running process."""
+    with translated():
+        applied = {row["name"] for row in await pool.fetch("select name from migration")}
+    return [name for name in known_migrations() if name not in applied]
 
 
 async def migrate(dsn: str, chunk: timedelta = timescale.CHUNK) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
+from citybrain.store.dictionary import SHARDS
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
@@ -26,21 +27,40 @@ class Todo(NamedTuple):
     mode: int
 
 
+class Dirty(NamedTuple):
+    """A row to be made; `handed_on` where another shard's change asks for it."""
+
+    step: str
+    start: datetime
+    series: int
+    handed_on: bool
+
+
 class Progress(NamedTuple):
-    """The minimum watermark over partitions, None while one has none; up to where hours and days are stored; and up to where
-    minutes were last said to be complete."""
+    """The minimum watermark over partitions, None while one has none; up to where hours and days are stored; up to where
+    minutes were last said to be complete; and how far other shards have come with minutes, and with hours and days: None where
+    that is not known, or where they have yet to make what was handed on to them."""
 
     watermark: datetime | None
     final_through: datetime
     minutes_through: datetime | None
+    others_minutes: datetime | None
+    others_final: datetime | None
 
 
-async def progress(connection: Connection) -> Progress:
-    """Where the pipeline stands."""
-    row = await connection.fetchrow(_SQL["progress"])
+async def progress(connection: Connection, shards: Collection[int]) -> Progress:
+    """Where the pipeline stands, and the shards besides ours."""
+    row = await connection.fetchrow(_SQL["progress"], list(shards), SHARDS)
     if row is None:
-        raise AssertionError("a select without a table returns a row")
-    return Progress(row["watermark"], row["final_through"], row["minutes_through"])
+        raise AssertionError("rollup_state has one row")
+    return Progress(*row)
+
+
+async def shards_passed(
+    connection: Connection, shards: Collection[int], minutes: datetime | None, final: datetime | None
+) -> None:
+    """Say how far our shards have come; None: as before."""
+    await connection.execute(_SQL["shards_passed"], list(shards), minutes, final)
 
 
 async def tell(connection: Connection, through: datetime | None, changed: Sequence[tuple[int, int]]) -> None:
@@ -48,21 +68,35 @@ async def tell(connection: Connection, through: datetime | None, changed: Sequen
     await connection.execute(_SQL["tell"], through, [series for series, _ in changed], [minute for _, minute in changed])
 
 
-async def take_dirty(connection: Connection, limit: int) -> tuple[list[tuple[str, datetime, int]], bool]:
-    """Take at most `limit` rows, each once, and whether there may be more."""
-    rows = await connection.fetch(_SQL["take_dirty"], limit)
-    return [(row["step"], row["start"], row["series"]) for row in rows], sum(row["rows"] for row in rows) >= limit
+async def take_dirty(connection: Connection, shards: Collection[int], limit: int) -> tuple[list[Dirty], bool]:
+    """Take at most `limit` rows of these shards, each once, and whether there may be more."""
+    rows = await connection.fetch(_SQL["take_dirty"], limit, list(shards), SHARDS)
+    taken = [Dirty(row["step"], row["start"], row["series"], row["handed_on"]) for row in rows]
+    return taken, sum(row["rows"] for row in rows) >= limit
 
 
-async def put_later(connection: Connection, rows: Sequence[tuple[str, datetime, int, datetime]]) -> None:
-    """Keep (step, start, series, due) once each."""
+async def is_dirty(connection: Connection) -> bool:
+    """Whether anything is to be made now, in any shard."""
+    return bool(await connection.fetchval(_SQL["is_dirty"]))
+
+
+async def hand_on(connection: Connection, step: str, rows: Iterable[tuple[datetime, int]]) -> None:
+    """Have other shards make (start, series)."""
+    if columns := _columns(sorted(rows)):
+        await connection.execute(_SQL["hand_on"], step, *columns)
+
+
+async def put_later(connection: Connection, rows: Sequence[tuple[str, datetime, int, bool, datetime]]) -> None:
+    """Keep (step, start, series, handed on, due) once each."""
     if rows:
         await connection.execute(_SQL["put_later"], *_columns(rows))
 
 
-async def take_due(connection: Connection, through: datetime, limit: int) -> list[tuple[str, datetime, int, datetime]]:
+async def take_due(
+    connection: Connection, shards: Collection[int], through: datetime, limit: int
+) -> list[tuple[str, datetime, int, datetime]]:
     """Take at most `limit` (step, start, series, due) that ended by a moment, the earliest first."""
-    return [tuple(row) for row in await connection.fetch(_SQL["take_due"], through, limit)]
+    return [tuple(row) for row in await connection.fetch(_SQL["take_due"], through, limit, list(shards), SHARDS)]
 
 
 async def passed(connection: Connection, through: datetime) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -93,16 +94,29 @@ def _own_routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/metrics",
-        summary="Prometheus metrics; needs a key of role viewer or more",
+        summary="Prometheus metrics; needs a key of role viewer or more, but for CITYBRAIN_METRICS_PORT",
         response_class=Response,
         responses=answers(401, 403, 503)
         | {200: {"description": "The text format", "content": {"text/plain": {"example": _METRICS}}}},
     )
     async def metrics(request: Request) -> Response:
         await parts.may_read(request)
-        return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return _metrics_text(parts.metrics)
 
     return router
+
+
+def metrics_app(metrics: telemetry.Metrics) -> Starlette:
+    """What answers on CITYBRAIN_METRICS_PORT: /metrics, to whoever reaches it, and nothing else."""
+
+    async def answer(_: Request) -> Response:
+        return _metrics_text(metrics)
+
+    return Starlette(routes=[Route("/metrics", answer)])
+
+
+def _metrics_text(metrics: telemetry.Metrics) -> Response:
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _describe(app: FastAPI, described: tuple[Described, ...], examples: Mapping[str, Any]) -> None:

@@ -40,7 +40,7 @@ def test_the_citybrain_format_is_the_stored_body_byte_by_byte() -> None:
 
 
 @pytest.mark.parametrize("format_", ROBOTS)
-@pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize("name", sorted(BODIES.keys() - {"heartbeat"}))  # which no robot gets
 def test_every_webhook_has_a_robots_message_that_names_what_it_is_about_and_is_always_the_same(format_: str, name: str) -> None:
     for language in ("en", "zh"):
         assert render(format_, BODIES[name], language) == render(format_, BODIES[name], language)

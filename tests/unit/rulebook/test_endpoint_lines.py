@@ -20,7 +20,7 @@ endpoints:
     language: en
     secret: {SECRET}
   - {{name: other, url: "http://10.0.0.1/", secret: "${{DUTY_SECRET}}"}}
-  - {{name: third, url: "https://example.org/"}}
+  - {{name: third, url: "https://example.org/", heartbeat: true}}
 """
 
 
@@ -35,6 +35,7 @@ def test_all_that_a_line_says_is_read() -> None:
     assert mistakes == []
     assert (first.name, first.url, first.format) == ("traffic-duty", "https://example.org/hook?key=1234", "wecom")
     assert (first.default, first.language, first.secret, first.variable) == (True, "en", SECRET, None)
+    assert (first.heartbeat, third.heartbeat) == (False, True)
     assert (second.secret, second.variable) == (None, "DUTY_SECRET")
     assert (third.format, third.default, third.language, third.secret, third.variable) == ("citybrain", False, "zh", None, None)
 
@@ -46,6 +47,11 @@ def test_all_that_a_line_says_is_read() -> None:
         ("default: true", "default: ja", "5:14: endpoints[0].default: 'ja' is neither true nor false"),
         ("language: en", "language: fr", "6:15: endpoints[0].language: unknown language 'fr': there are zh, en"),
         ("default: true", "defalt: true", "5:5: endpoints[0].defalt: unknown key 'defalt', did you mean 'default'?"),
+        (
+            "default: true",
+            "heartbeat: true",
+            "5:16: endpoints[0].heartbeat: the heartbeat is for programs: the format has to be citybrain",
+        ),
         ("name: other", "name: traffic-duty", "8:12: endpoints[1].name: is the name of an endpoint above"),
         ("https://example.org/hook", "ftp://example.org/hook", "3:10: endpoints[0].url: has to begin with https://"),
         (SECRET, "whsec_!!!!", "7:13: endpoints[0].secret: holds no secret: after whsec_ a secret is base64"),

@@ -16,6 +16,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from citybrain.alert.notify.circumstances import Circumstances, circumstances
+from citybrain.alert.notify.heartbeat import pass_on
 from citybrain.alert.notify.routes import Plan
 from citybrain.alert.notify.silences import touched
 from citybrain.alert.notify.take import take
@@ -34,6 +35,7 @@ LEASE = "notify"
 IDLE_S = 0.25
 MAX_INTENTS = 250  # of one transaction: about a tenth of a second
 MAX_GROUPS = 100
+BEAT_S = 1.0  # between two looks whether a tick has become final
 RECHECK_S = 60.0  # what is held is looked at when silences, inhibitors or endpoints change, and this often besides
 LONG_RECHECK_S, REST_SHARE = 0.05, 4.0  # a look that takes longer gets at most a fifth of the time
 
@@ -65,6 +67,7 @@ class Flusher:
     _mark: frozenset[str] | None = None
     _recheck_at: float = 0.0
     _rest_until: float = 0.0
+    _beat_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._lease = Lease(LEASE, self.owner)
@@ -72,7 +75,8 @@ class Flusher:
     async def run(self) -> None:
         """Until cancelled. A failure is logged; the next step finds everything where it was."""
         try:
-            await until_cancelled(self.step, self._failed, self.wake, IDLE_S)
+            step = self.metrics.loops.begin("notify").around(self.step)
+            await until_cancelled(step, self._failed, self.wake, IDLE_S)
         finally:
             await self._lease.give_up(self.pool)
 
@@ -85,7 +89,7 @@ class Flusher:
         try:
             with translated():
                 async with self.pool.acquire() as connection:
-                    if not await self._lease.taken(connection):
+                    if not await self._lease.is_ours(connection):
                         return False
                     async with connection.transaction():
                         if not await self._lease.held(connection):
@@ -104,13 +108,15 @@ class Flusher:
         return done.busy
 
     async def _work(self, connection: Connection) -> _Step:
-        now = self.clock()
+        now, step = self.clock(), _Step()
+        if time.monotonic() >= self._beat_at:
+            step.deliveries = await pass_on(connection, now)
+            self._beat_at = time.monotonic() + BEAT_S
         standing = await notifications.standing(connection, now)
         if not any(standing):
-            return _Step()
+            return step
         rules, areas = self.rules(), self.city().areas
         around = await circumstances(connection, rules.book, areas, now)
-        step = _Step()
         ended: list[Alert] = []
         if standing.intents:
             taken = await take(connection, (rules.book, rules.version), areas, around, MAX_INTENTS)
@@ -123,7 +129,7 @@ class Flusher:
         for silence in touched(ended, around.silences, now):
             await silences.end_unneeded(connection, silence, now)
         step.busy = step.busy or len(told.next_at) == MAX_GROUPS
-        step.deliveries = len(told.deliveries)
+        step.deliveries += len(told.deliveries)
         for one in told.decided:
             self.metrics.notify_intents.labels(one.outcome).inc()
         for kind, count in told.webhooks.items():

@@ -93,7 +93,7 @@ returning 1
 insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects)
 select f.series, timestamptz 'epoch' + f.start * interval '1 microsecond', f.parent, true, f.count, f.sum::numeric, f.min, f.max, f.latest, f.part::numeric, f.weight::numeric,
        f.subjects
-  from unnest($1::integer[], $2::integer[], $3::text::bigint[], $4::text::bigint[], $5::text::text[], $6::text::bigint[],
+  from unnest($1::text::integer[], $2::text::integer[], $3::text::bigint[], $4::text::bigint[], $5::text::text[], $6::text::bigint[],
               $7::text::bigint[], $8::text::text[], $9::text::text[], $10::text::text[], $11::text::integer[])
        as f (series, parent, start, count, sum, min, max, latest, part, weight, subjects)
  order by f.start, f.series

@@ -43,10 +43,10 @@ with receiving as (
      set claimed_until = now() + $2::interval, claimed_by = $1
     from due
    where d.delivery_id = due.delivery_id
-  returning d.delivery_id, d.webhook_id, d.endpoint_id, d.type, d.body, d.attempts, d.schedule_from, d.next_attempt_at
+  returning d.delivery_id, d.webhook_id, d.endpoint_id, d.type, d.body, d.attempts, d.schedule_from, d.next_attempt_at, d.tick
 )
 select c.delivery_id, c.webhook_id, c.endpoint_id, c.type, c.body, c.attempts, c.attempts - c.schedule_from as tried,
-       now() - c.next_attempt_at as waited, e.url, e.format, e.language,
+       now() - c.next_attempt_at as waited, c.tick, e.url, e.format, e.language,
        array(
          select s.secret
            from endpoint_secret s
@@ -130,13 +130,14 @@ update delivery
    and claimed_by is null;
 
 -- name: lag
--- Deliveries that could be sent now, and nobody has begun to.
+-- Deliveries that could be sent now, and nobody has begun to. Heartbeats are measured by how far they have come.
 select count(*)
   from endpoint e
   left join endpoint_health h using (endpoint_id)
   join delivery d using (endpoint_id)
  where e.disabled_at is null and e.removed_at is null and (h.open_until is null or h.open_until <= now())
-   and d.state = 'waiting' and d.next_attempt_at <= now() and (d.claimed_until is null or d.claimed_until <= now());
+   and d.state = 'waiting' and d.next_attempt_at <= now() and (d.claimed_until is null or d.claimed_until <= now())
+   and d.tick is null;
 
 -- name: put
 -- One delivery, due now.
@@ -153,7 +154,7 @@ update delivery d
 returning d.delivery_id;
 
 -- name: page
--- The newest first, after a position; endpoint by name or id.
+-- The newest first, after a position; endpoint by name or id. Heartbeats are listed for those alone who ask for their type.
 select d.delivery_id, d.webhook_id, d.endpoint_id, e.name as endpoint, d.type, d.state, d.alert_ids, d.group_key, d.made_at, d.attempts,
        d.next_attempt_at, d.ended_at, d.last_error
   from delivery d
@@ -161,7 +162,7 @@ select d.delivery_id, d.webhook_id, d.endpoint_id, e.name as endpoint, d.type, d
  where (d.made_at, d.delivery_id) < ($1::timestamptz, $2::uuid)
    and ($3::text is null or e.name = $3 or e.endpoint_id::text = $3)
    and ($4::text is null or d.state = $4)
-   and ($5::text is null or d.type = $5)
+   and (d.type = $5::text or ($5 is null and d.tick is null))
    and ($6::uuid is null or d.alert_ids @> array[$6::uuid])
    and ($7::timestamptz is null or d.made_at >= $7)
  order by d.made_at desc, d.delivery_id desc

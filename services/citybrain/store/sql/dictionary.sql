@@ -7,12 +7,15 @@ insert into source (name) select name from unnest($1::text[]) as n (name) order 
 select name, source_no from source where name = any ($1::text[])
 
 -- name: add_series
--- Number series that are new, sorted.
-insert into series (metric, area, subject, source)
-select metric, area, subject, source
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (metric, area, subject, source)
+-- Number series that are new, sorted, each with the next number of its shard; these numbers.
+insert into series (series_no, metric, area, subject, source) overriding system value
+select nextval(pg_get_serial_sequence('series', 'series_no')) * $6::integer + shard, metric, area, subject, source
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[]) as n (metric, area, subject, source, shard)
+ where not exists (select from series s where s.metric = n.metric and s.area = n.area
+                      and coalesce(s.subject, '') = coalesce(n.subject, '') and coalesce(s.source, '') = coalesce(n.source, ''))
  order by metric collate "C", area collate "C", subject collate "C", source collate "C"
 on conflict do nothing
+returning series_no
 
 -- name: find_series
 -- The numbers of known series, in the order asked.

@@ -1,28 +1,29 @@
--- Endpoints, their secrets and how they do. Written by the API and the commands, and from the profile's endpoints.yaml.
+-- Endpoints, their secrets and how they do. Written by the API and the commands, and from the profile's endpoints.yaml. The one
+-- without a URL, where heartbeats go that no endpoint is marked for, is nobody's to see.
 
 -- name: list
 -- Those that are not removed, in the order of their making, which never changes, after a position.
-select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
+select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.heartbeat, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
        h.requests, h.failures, h.open_until, h.failing_since, h.last_success, h.last_failure
   from endpoint e
   left join endpoint_health h using (endpoint_id)
- where e.removed_at is null and (e.made_at, e.endpoint_id) > ($1, $2)
+ where e.removed_at is null and e.url <> '' and (e.made_at, e.endpoint_id) > ($1, $2)
  order by e.made_at, e.endpoint_id
  limit $3;
 
 -- name: find
 -- One that is not removed, by its name or its id.
-select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
+select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.heartbeat, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
        h.requests, h.failures, h.open_until, h.failing_since, h.last_success, h.last_failure
   from endpoint e
   left join endpoint_health h using (endpoint_id)
- where e.removed_at is null and (e.endpoint_id::text = $1 or e.name = $1)
+ where e.removed_at is null and e.url <> '' and (e.endpoint_id::text = $1 or e.name = $1)
  order by e.endpoint_id::text = $1 desc
  limit 1;
 
 -- name: find_by_name
 -- One that is not removed.
-select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
+select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.heartbeat, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
        h.requests, h.failures, h.open_until, h.failing_since, h.last_success, h.last_failure
   from endpoint e
   left join endpoint_health h using (endpoint_id)
@@ -30,8 +31,8 @@ select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.made_
 
 -- name: add
 -- One more; nothing when the name is taken.
-insert into endpoint (endpoint_id, name, url, format, is_default, language, made_by)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into endpoint (endpoint_id, name, url, format, is_default, language, heartbeat, made_by)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (name) where removed_at is null do nothing
 returning endpoint_id;
 
@@ -63,7 +64,7 @@ delete from endpoint_secret
 -- name: change
 -- All that may be changed.
 update endpoint
-   set name = $2, url = $3, format = $4, is_default = $5, language = $6, disabled_at = $7, disabled_why = $8, made_by = $9
+   set name = $2, url = $3, format = $4, is_default = $5, language = $6, disabled_at = $7, disabled_why = $8, made_by = $9, heartbeat = $10
  where endpoint_id = $1 and removed_at is null
 returning endpoint_id;
 

@@ -9,8 +9,8 @@ select exists (select from intent where routed_at is null) as intents,
 select (select count(*) from intent where routed_at is null) + (select count(*) from notification_group where flush_at <= $1)
 
 -- name: endpoints
--- Endpoints that are not removed.
-select endpoint_id, name, is_default, disabled_at is null as works from endpoint where removed_at is null order by name
+-- Endpoints that are not removed; the one of heartbeats that go nowhere is nobody's.
+select endpoint_id, name, is_default, disabled_at is null as works from endpoint where removed_at is null and url <> '' order by name
 
 -- name: take_intents
 -- The next intents to route; a row that another process works on is left to it.

@@ -45,4 +45,5 @@ select distinct parent, start from metric_window_1m where leaf
 
 -- name: reset_final
 -- Nothing is stored for good until rollup has made it again.
+with shards as (update rollup_shard set final_through = null)
 update rollup_state set final_through = '-infinity'

@@ -1,29 +1,49 @@
 -- name: progress
--- The moment that every partition has passed, and the one up to which hours and days are stored.
+-- The moment that every partition has passed; up to where hours and days are stored, and minutes complete; and up to where the
+-- shards that are not ours ($1) have come: null while one has not begun, or has yet to make what another handed on to it.
 select (select case when bool_and(watermark is not null) then min(watermark) end from bus_position where role = 'aggregate')
          as watermark,
-       greatest(final_through, timestamptz '1900-01-01 00:00+00') as final_through, minutes_through
+       greatest(final_through, timestamptz '1900-01-01 00:00+00') as final_through, minutes_through,
+       others.minutes as others_minutes, others.final as others_final
   from rollup_state
+ cross join (select case when bool_and(minutes_through is not null) then min(minutes_through) end as minutes,
+                    case when bool_and(final_through is not null) then min(final_through) end as final
+               from rollup_shard
+              where shard <> all ($1::smallint[])
+                and not exists (select from dirty where handed_on and series % $2::integer <> all ($1::smallint[]))
+                and not exists (select from dirty_later where handed_on and series % $2::integer <> all ($1::smallint[]))) others
 
 -- name: take_dirty
 -- Take what is to be done now, each once.
 with taken as (
-  delete from dirty where ctid = any (array(select ctid from dirty limit $1)) returning step, start, series
+  delete from dirty where ctid = any (array(select ctid from dirty where series % $3::integer = any ($2::smallint[]) limit $1))
+  returning step, start, series, handed_on
 )
-select step, start, series, count(*) as rows from taken group by step, start, series
+select step, start, series, bool_or(handed_on) as handed_on, count(*) as rows from taken group by step, start, series
+
+-- name: is_dirty
+-- Whether anything is to be made now.
+select exists (select from dirty)
+
+-- name: hand_on
+-- Rows that other shards have to make, because of what changed here.
+insert into dirty (step, start, series, handed_on)
+select $1, *, true from unnest($2::timestamptz[], $3::integer[])
 
 -- name: put_later
 -- Keep hours and days, once each, until they are due.
-insert into dirty_later (step, start, series, due)
-select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::timestamptz[]) as d (step, start, series, due)
+insert into dirty_later as l (step, start, series, handed_on, due)
+select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::boolean[], $5::timestamptz[])
+           as d (step, start, series, handed_on, due)
  order by step, start, series
-on conflict do nothing
+on conflict (step, start, series) do update set handed_on = true where excluded.handed_on and not l.handed_on
 
 -- name: take_due
 -- Take hours and days that ended by a moment; a day comes after its hours.
 with taken as (
   delete from dirty_later where (step, start, series) in (
-    select step, start, series from dirty_later where due <= $1 order by due, step desc limit $2)
+    select step, start, series from dirty_later
+     where due <= $1 and series % $4::integer = any ($3::smallint[]) order by due, step desc limit $2)
   returning step, start, series, due
 )
 select step, start, series, due from taken
@@ -31,6 +51,13 @@ select step, start, series, due from taken
 -- name: passed
 -- Everything that ended by this moment is stored.
 update rollup_state set final_through = greatest(final_through, $1)
+
+-- name: shards_passed
+-- Through which moment these shards have made their minutes ($2), and their hours and days ($3); null: as before.
+update rollup_shard
+   set minutes_through = greatest(minutes_through, $2), final_through = greatest(final_through, $3)
+ where shard = any ($1::smallint[])
+   and (minutes_through is distinct from greatest(minutes_through, $2) or final_through is distinct from greatest(final_through, $3))
 
 -- name: tell
 -- Say which minutes of areas changed, and that all minutes that ended by $1 (null: as before) are complete.
