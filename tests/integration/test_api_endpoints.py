@@ -83,7 +83,7 @@ async def test_an_endpoint_is_marked_for_the_heartbeat_and_unmarked_and_no_robot
     ):
         answer = await _send(api, method, place, document)
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "heartbeat")
-    assert [one["name"] for one in await _list(api)] == ["desk", "switch"]
+    assert [one["name"] for one in await _list(api)] == ["switch", "desk"]
     nameless = "/v1/endpoints/00000000-0000-0000-0000-000000000000"
     assert [(await _send(api, method, nameless)).status for method in ("GET", "DELETE")] == [404, 404]
 
