@@ -29,13 +29,18 @@ def batch(first, at_once, area, begin):
          "data": {"occupied": n % 90, "capacity": 90}, "time": (begin + timedelta(milliseconds=200 * n)).isoformat()}
         for n in range(first, first + at_once)]
 
+def note(done, count):
+    fresh = done.with_suffix(".new")
+    fresh.write_text(str(count))
+    fresh.replace(done)
+
 def blocking(to, key, folder, events, at_once, area, begin):
     begin, done = datetime.fromisoformat(begin), folder / "done"
     with BlockingFieldApp(to, key, folder / "spool", source="/patrol/7") as app:
         print("open", flush=True)
-        for first in range(int(done.read_text() or 0) if done.exists() else 0, events, at_once):
+        for first in range(int(done.read_text()) if done.exists() else 0, events, at_once):
             app.put(batch(first, at_once, area, begin))
-            done.write_text(str(first + at_once))
+            note(done, first + at_once)
             time.sleep(0.02)
         app.flush(120)
         assert not app.refused()
@@ -45,9 +50,9 @@ async def main(to, key, folder, events, at_once, area, begin):
     begin, done = datetime.fromisoformat(begin), folder / "done"
     async with field_app(to, key, folder / "spool", source="/patrol/7") as app:
         print("open", flush=True)
-        for first in range(int(done.read_text() or 0) if done.exists() else 0, events, at_once):
+        for first in range(int(done.read_text()) if done.exists() else 0, events, at_once):
             await app.put(batch(first, at_once, area, begin))
-            done.write_text(str(first + at_once))
+            note(done, first + at_once)
             await asyncio.sleep(0.02)
         await app.flush(120)
         assert not await app.refused()

@@ -1,5 +1,5 @@
 // A field app that a test kills: puts events from where it left off, then waits until all have arrived.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { FieldApp } from "./field-app.mjs";
 import { fileSpool } from "./file-spool.mjs";
 
@@ -13,7 +13,8 @@ for (let first = from; first < Number(events); first += Number(atOnce)) {
     id: `e-${first + n}`, type: "parking.occupancy", subject: "lot-1", area, time: new Date(Date.parse(begin) + 200 * (first + n)).toISOString(),
     data: { occupied: (first + n) % 90, capacity: 90 },
   })));
-  await writeFile(`${folder}/done`, String(first + Number(atOnce)));
+  await writeFile(`${folder}/done.new`, String(first + Number(atOnce)));
+  await rename(`${folder}/done.new`, `${folder}/done`);
   await new Promise((resolve) => setTimeout(resolve, 5));
 }
 await app.flush(120_000);
