@@ -345,6 +345,7 @@ async def _serve(process: Process, listener: serving.Listener, app: Front, tasks
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     vitals.calm_collector()
+    vitals.take_turns()
     _log.info("starting", extra={"mode": process.mode, "version": VERSION, "city": process.city().settings.name.en})
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(one) for one in (*tasks, *_own_tasks(process), _announce(process, listener))]

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-from tests.bench import decide, deliveries, memory, packed, pipeline, preloaded, single_posts, sizes, ticks
+from tests.bench import decide, deliveries, memory, packed, pipeline, preloaded, reads, single_posts, sizes, ticks
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
-    what = ["all", "pipeline", "decide", "single", "memory", "deliveries", "ticks", "preloaded", "bytes", "packed"]
+    what = ["all", "pipeline", "decide", "single", "memory", "deliveries", "ticks", "reads", "preloaded", "bytes", "packed"]
     parser.add_argument("what", nargs="?", choices=what, default="all")
     parser.add_argument("--shape", action="append", default=[], help="dense, meters, registers or backlog; all without it")
     parser.add_argument("--events", type=int, default=600_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    if options.what in {"all", "pipeline"}:
-        pipeline.measure(options.shape, options.events, options.runs)
-    if options.what in {"all", "decide"}:
-        decide.measure()
-    if options.what in {"all", "single"}:
-        single_posts.measure(options.runs)
-    if options.what in {"all", "memory"}:
-        memory.measure()
-    if options.what in {"all", "deliveries"}:
-        deliveries.measure()
-    if options.what in {"all", "ticks"}:
-        ticks.measure()
-    if options.what in {"all", "preloaded"}:
-        preloaded.measure(options.shape, options.events, options.runs)
-    if options.what in {"all", "bytes"}:
-        sizes.measure()
-    if options.what in {"all", "packed"}:
-        packed.measure()
+    benches: dict[str, Callable[[], None]] = {
+        "pipeline": lambda: pipeline.measure(options.shape, options.events, options.runs),
+        "decide": decide.measure,
+        "single": lambda: single_posts.measure(options.runs),
+        "memory": memory.measure,
+        "deliveries": deliveries.measure,
+        "ticks": ticks.measure,
+        "reads": lambda: reads.measure(options.runs),
+        "preloaded": lambda: preloaded.measure(options.shape, options.events, options.runs),
+        "bytes": sizes.measure,
+        "packed": packed.measure,
+    }
+    for name in benches if options.what == "all" else [options.what]:
+        benches[name]()
 
 
 main()

@@ -63,10 +63,10 @@ async def test_a_secret_is_in_the_answer_that_made_it_and_nowhere_else(api: Read
     changed = await _send(api, "PATCH", f"/v1/endpoints/{made['id']}", {"secret": new_secret()})
     assert changed.status == 200
     assert b"whsec_" not in changed.body
-    assert [one["name"] for one in await _list(api)] == ["given", "made"]
+    assert [one["name"] for one in await _list(api)] == ["made", "given"]
     first = (await _send(api, "GET", "/v1/endpoints?limit=1")).json
     second = (await _send(api, "GET", f"/v1/endpoints?limit=1&cursor={first['next']}")).json
-    assert [first["items"][0]["name"], second["items"][0]["name"], second["next"]] == ["given", "made", None]
+    assert [first["items"][0]["name"], second["items"][0]["name"], second["next"]] == ["made", "given", None]
 
 
 async def test_an_endpoint_is_marked_for_the_heartbeat_and_unmarked_and_no_robot_is(api: Reading) -> None:
@@ -83,7 +83,7 @@ async def test_an_endpoint_is_marked_for_the_heartbeat_and_unmarked_and_no_robot
     ):
         answer = await _send(api, method, place, document)
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "heartbeat")
-    assert [one["name"] for one in await _list(api)] == ["desk", "switch"]
+    assert [one["name"] for one in await _list(api)] == ["switch", "desk"]
     nameless = "/v1/endpoints/00000000-0000-0000-0000-000000000000"
     assert [(await _send(api, method, nameless)).status for method in ("GET", "DELETE")] == [404, 404]
 
@@ -240,7 +240,7 @@ async def city(database: str) -> AsyncIterator[Delivering]:
 async def _sync(city: Delivering, *lines: Line) -> dict[str, store.EndpointRow]:
     async with city.pool.acquire() as connection:
         await sync_profile_endpoints(connection, lines, LOOPBACK)
-        return {row.name: row for row in await store.list_endpoints(connection, "", 100)}
+        return {row.name: row for row in sorted(await store.list_endpoints(connection, None, 100), key=lambda row: row.name)}
 
 
 async def _secrets(connection: Connection, row: store.EndpointRow) -> list[str]:
@@ -285,7 +285,7 @@ async def test_a_broken_line_changes_nothing_and_is_named_without_its_secret(cit
             await _sync(city, replace(Line("a"), default=True), line)
         assert bad not in str(raised.value)
         async with city.pool.acquire() as connection:
-            assert await store.list_endpoints(connection, "", 10) == list(before.values())
+            assert await store.list_endpoints(connection, None, 10) == list(before.values())
 
 
 async def test_an_endpoint_of_the_profile_is_changed_there_but_its_secret_and_its_state_by_hand(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from stub_city import KEY, StubCity, stub_city
+from stub_city import KEY, StubCity, eventually, stub_city
 
 from citybrain.client import BlockingFieldApp, CityUnreachable, ClientError, field_app
 
@@ -86,6 +87,37 @@ async def test_what_a_city_that_breaks_off_may_have_kept_is_sent_again_unchanged
             await app.flush()
         assert len(city.ids) == 1000
         assert len({(one["id"], one["time"]) for one in city.kept}) == 1000
+
+
+async def test_a_spool_that_cannot_be_written_after_the_answer_is_sent_again_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["citybrain.client.field_app"], "REFUSED_AGAIN_S", 0.1)
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        locked = sqlite3.connect(tmp_path / "spool", isolation_level=None)
+        app._spool._database.execute("pragma busy_timeout = 50")
+        try:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(300)])
+            locked.execute("begin immediate")  # the disk does not take anything now
+            await eventually(lambda: city.repeated >= 300 and "cannot be written" in app.trouble)
+            with pytest.raises(ClientError, match="cannot be written"):
+                await app.post("parking.occupancy", OCCUPANCY)
+        finally:
+            locked.close()
+        await app.flush()
+        assert (len(city.ids), app.trouble) == (300, "")
+
+
+async def test_a_spool_that_breaks_while_it_is_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["citybrain.client.field_app"], "REFUSED_AGAIN_S", 0.1)
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        await app.post("parking.occupancy", OCCUPANCY)
+        await app.flush()
+        app._spool._database.execute("drop table waiting")
+        with pytest.raises(ClientError, match="cannot be written: no such table"):
+            await app.post("parking.occupancy", OCCUPANCY)
+        app._wake.set()
+        await eventually(lambda: "cannot be read: no such table" in app.trouble)
 
 
 def test_the_same_without_asyncio(tmp_path: Path) -> None:

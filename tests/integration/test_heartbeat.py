@@ -226,7 +226,7 @@ async def test_a_robot_gets_no_heartbeat_and_the_nameless_endpoint_is_nobodys(ci
         with pytest.raises(NotForRobots, match="for programs"):
             await manage.change(connection, "switch", Changes({"format": "feishu"}), LOOPBACK, datetime.now(UTC))
         await manage.change(connection, "switch", Changes({"heartbeat": False, "format": "feishu"}), LOOPBACK, datetime.now(UTC))
-        assert [row.endpoint_id for row in await endpoints.list_endpoints(connection, "", 9)] == [identity]
+        assert [row.endpoint_id for row in await endpoints.list_endpoints(connection, None, 9)] == [identity]
         assert await endpoints.find(connection, str(UUID(int=0))) is None
         assert await endpoints.find(connection, "") is None
     await city.until(3)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,104 @@ def test_what_is_no_spool_is_said_in_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "odd", tmp_path / "no" / "folder"):
         with pytest.raises(ClientError, match="cannot be used as a spool"):
             Spool(path)
+
+
+def _full_spool(path: Path, count: int = 400) -> list[bytes]:
+    bodies = [b'{"id": "%d", "data": "%s"}' % (n, b"x" * 150) for n in range(count)]
+    spool = Spool(path)
+    spool.put(bodies)
+    spool.close()  # the write-ahead log is in the file now
+    return bodies
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.99])
+def test_a_spool_that_was_cut_off_is_said_to_be_and_is_left_as_it_is(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "spool.db"
+    _full_spool(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    for _ in range(2):
+        with pytest.raises(
+            ClientError, match=r"spool\.db cannot be used as a spool: .*left as it is: put it aside to begin anew$"
+        ):
+            Spool(path)
+        assert path.read_bytes() == whole[: int(len(whole) * share)]
+
+
+def test_whatever_byte_of_a_spool_is_broken_it_is_said_or_every_event_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    bodies = _full_spool(path, 60)
+    whole, dice, said = path.read_bytes(), random.Random(5), 0
+    for _ in range(150):
+        broken = bytearray(whole)
+        at = dice.randrange(len(broken))
+        broken[at : at + 16] = bytes(dice.randrange(256) for _ in broken[at : at + 16])
+        path.write_bytes(broken)
+        for name in ("spool.db-wal", "spool.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        try:
+            spool = Spool(path)
+        except ClientError:
+            said += 1
+            continue
+        try:
+            taken = spool.take(1000, 1 << 20)
+            assert len(taken) == len(bodies)
+            broken_ones = [one for one, body in zip(taken, bodies, strict=True) if one.body != body]
+            assert len(broken_ones) <= 2  # what is wrong with these the city says
+        except ClientError:
+            said += 1
+        finally:
+            spool.close()
+    assert said > 5
+
+
+_FILL = """
+import resource, sys
+from pathlib import Path
+from citybrain.client import ClientError, Spool
+path = Path(sys.argv[1])
+spool = Spool(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+kept = 0
+try:
+    while True:
+        spool.put([b"%06d" % kept + b"x" * 500])
+        kept += 1
+except ClientError as error:
+    print(kept, error, flush=True)
+assert spool.count() == kept
+try:
+    spool.put([b"again"])
+except ClientError:
+    pass
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+spool.put([b"last"])
+import os; os._exit(0)  # without closing: as a crash would
+"""
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_that_was_kept_is_lost(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _FILL, str(tmp_path / "spool.db")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kept, _, said = done.stdout.strip().partition(" ")
+    assert "spool.db cannot be written: " in said
+    spool = Spool(tmp_path / "spool.db")
+    bodies = [one.body for one in spool.take(10_000, 1 << 30)]
+    spool.close()
+    assert [body[:6] for body in bodies[:-1]] == [b"%06d" % n for n in range(int(kept))]
+    assert (bodies[-1], int(kept) > 20) == (b"last", True)
+
+
+def test_those_who_make_a_spool_at_once_share_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: Spool(tmp_path / "shared.db"), range(8)))
+    for number, one in enumerate(made):
+        one.put([b"%d" % number])
+    assert {one.count() for one in made} == {8}
+    for one in made:
+        one.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["shared.db"]
 
 
 def test_an_event_gets_what_it_lacks_and_keeps_what_it_has() -> None:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -30,7 +30,7 @@ from citybrain.store import rollups
 from citybrain.store.dictionary import Dictionary
 from citybrain.store.leases import Leases
 from citybrain.store.pool import Connection, Pool, translated
-from citybrain.store.rollups import Progress
+from citybrain.store.rollups import Progress, Todo
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -199,21 +199,37 @@ class Rollup:
         more = set(rows)
         while more or work:
             places = await self._tree.places(now.connection, now.city, {number for _, number in more})
-            for start, number in more:
-                work[places[number].depth].add((places[number], start))
-            level = work.pop(max(work))
+            level, parts = await asyncio.to_thread(_next_level, work, places, more)
             changed: list[tuple[int, datetime]] = []
-            for part in _parts(sorted(place.todo(start) for place, start in level)):
+            for part in parts:
                 changed += await rollups.make_area_rows(now.connection, step, part, unread_from)
             self.metrics.rollup_rows.labels(step).inc(len(changed))
             all_changed += changed
-            above = {place.number: place for place, _ in level}
-            parents = ((start, above[number].parent_at(start)) for number, start in changed)
-            dirty = {(start, parent) for start, parent in parents if parent > 0}
-            more = {row for row in dirty if shard_of(row[1]) in now.shards}
-            handed_on |= dirty - more
+            more, others = await asyncio.to_thread(_above, level, changed, now.shards)
+            handed_on |= others
         await rollups.hand_on(now.connection, step, handed_on)
         return all_changed
+
+
+_Level = set[tuple[Place, datetime]]
+_Rows = set[tuple[datetime, int]]
+
+
+def _next_level(work: defaultdict[int, _Level], places: Mapping[int, Place], more: _Rows) -> tuple[_Level, list[Sequence[Todo]]]:
+    """Put rows where they belong and take the finest level, in parts. On a thread, like `_above`: the loop serves others, too."""
+    for start, number in more:
+        work[places[number].depth].add((places[number], start))
+    level = work.pop(max(work))
+    return level, list(_parts(sorted(place.todo(start) for place, start in level)))
+
+
+def _above(level: _Level, changed: Sequence[tuple[int, datetime]], shards: frozenset[int]) -> tuple[_Rows, _Rows]:
+    """The rows above those that changed: of these shards, and of others."""
+    above = {place.number: place for place, _ in level}
+    parents = ((start, above[number].parent_at(start)) for number, start in changed)
+    dirty = {(start, parent) for start, parent in parents if parent > 0}
+    mine = {row for row in dirty if shard_of(row[1]) in shards}
+    return mine, dirty - mine
 
 
 def minute_of(start: datetime) -> int:

@@ -19,7 +19,7 @@ from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.store import alert_reads, window_reads
 from citybrain.store.alert_reads import AlertFilter, Asked, Opened
 from citybrain.store.pool import translated
-from citybrain.web import Problem, answers
+from citybrain.web import answers, invalid
 from citybrain_schemas.alerts import Alert, AlertState, AlertWithLog, Links, Severity
 
 Act = Literal["acknowledge", "unacknowledge", "comment", "close"]
@@ -91,15 +91,15 @@ def add_alerts(router: APIRouter, parts: ApiParts) -> None:
 def _add_act(router: APIRouter, parts: ApiParts, act: Act) -> None:
     @router.post(
         f"/v1/alerts/{{id}}/{act}", summary=_SUMMARIES[act], name=f"{act}_alert", status_code=202,
-        responses=answers(400, 404, done={202: AskedFor}), dependencies=[Depends(parts.operator)],
+        responses=answers(400, 404, 408, 413, done={202: AskedFor}), dependencies=[Depends(parts.operator)],
     )  # fmt: skip
     async def handle(request: Request, id: Text, asked: Handle | None = None) -> Response:  # noqa: A002 - the contract's name
         principal, now = await parts.operator(request), parts.clock()
         what = asked or Handle()
         if act == "comment" and not what.comment:
-            raise Problem(422, "comment: is required")
+            raise invalid("comment", "is required")
         if what.until is not None and (act != "acknowledge" or what.until <= now):
-            raise Problem(422, "until: is for acknowledging, and must lie ahead")
+            raise invalid("until", "is for acknowledging, and must lie ahead")
         wish = Asked(identity("alert", id), act, principal.name, what.comment, what.until)
         with translated():
             async with parts.pool.acquire() as connection:

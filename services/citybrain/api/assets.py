@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any
@@ -14,11 +15,12 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from citybrain.api.hierarchy import hierarchy_of
-from citybrain.api.holes import LONGEST_PAUSE, Hole, dues, holes
+from citybrain.api.holes import LONGEST_PAUSE, Due, Hole, Silence, dues, holes
 from citybrain.api.params import (
     Cursor,
     From,
     Limit,
+    Moment,
     Text,
     To,
     json_text,
@@ -28,7 +30,6 @@ from citybrain.api.params import (
 )
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, page_reply
-from citybrain.api.silent_windows import find_silences
 from citybrain.city import City, Roster, RosterLine
 from citybrain.store import asset_reads, window_reads
 from citybrain.store.pool import Connection
@@ -65,16 +66,17 @@ def add_assets(router: APIRouter, parts: ApiParts) -> None:
     async def asset_holes(
         subject: Text, begin: From = None, end: To = None, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:
-        position = read_cursor(cursor, tuple[int])
-        skip = max(0, position[0]) if position is not None else 0
+        position = read_cursor(cursor, tuple[Moment, str])
         async with window_reads.snapshot(parts.pool) as connection:
             found = await _holes_of(connection, parts.city(), subject, (begin or EARLIEST, end or parts.clock()))
-        following = write_cursor((skip + limit,)) if len(found) > skip + limit else None
-        return page_reply(found[skip : skip + limit], following)
+        first = 0 if position is None else bisect_right(found, position, key=_begin)
+        page = found[first : first + limit]
+        following = write_cursor(_begin(page[-1])) if len(found) > first + limit else None
+        return page_reply([_hole_form(*one) for one in page], following)
 
 
-async def _holes_of(connection: Connection, city: City, subject: str, span: tuple[datetime, datetime]) -> list[dict[str, Any]]:
-    """The holes that overlap a span, in order. Raises Problem 404 for an asset that nobody knows."""
+async def _holes_of(connection: Connection, city: City, subject: str, span: tuple[datetime, datetime]) -> list[tuple[Hole, str]]:
+    """The holes that overlap a span, with the type of event that was due, in order. Raises Problem 404 for an unknown asset."""
     lines = city.roster.lines_of(subject)
     if not lines and not await asset_reads.states_of(connection, subject):
         raise Problem(404, f"there is no asset {subject!r}")
@@ -82,10 +84,26 @@ async def _holes_of(connection: Connection, city: City, subject: str, span: tupl
         return []
     watermark = (await window_reads.standing(connection)).watermark
     wanted = dues(lines)
-    silences = await find_silences(connection, wanted, span)
+    silences = await _silences(connection, wanted, span)
     found = [(hole, due.type) for due in wanted for hole in holes(silences[due.subject, due.type], due, watermark)]
     inside = [one for one in found if one[0].start < span[1] and (one[0].end is None or one[0].end > span[0])]
-    return [_hole_form(hole, kind) for hole, kind in sorted(inside, key=lambda one: (one[0].start, one[1]))]
+    return sorted(inside, key=_begin)
+
+
+async def _silences(
+    connection: Connection, wanted: Iterable[Due], span: tuple[datetime, datetime]
+) -> defaultdict[tuple[str, str], list[Silence]]:
+    """Silences of assets that overlap a span, by (subject, type)."""
+    longest: dict[tuple[str, str], timedelta] = {}
+    for due in wanted:
+        key = (due.subject, due.type)
+        longest[key] = min(due.longest, longest.get(key, due.longest))
+    rows = await asset_reads.silences(connection, [asset_reads.Asked(*key, pause) for key, pause in longest.items()], *span)
+    return defaultdict(list, {key: [Silence(*pair) for pair in pairs] for key, pairs in rows.items()})
+
+
+def _begin(one: tuple[Hole, str]) -> tuple[datetime, str]:
+    return one[0].start, one[1]
 
 
 def _hole_form(hole: Hole, kind: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from citybrain.endpoints.addresses import TargetRefused
 from citybrain.endpoints.manage import Closed, EndpointRefused, NameTaken, NoEndpoint, NotForRobots, OfTheProfile
 from citybrain.endpoints.secret import SecretRefused
-from citybrain.web import Problem
+from citybrain.web import Problem, invalid
 
 
 @contextmanager
@@ -21,14 +21,10 @@ def as_problems() -> Iterator[None]:
     except (NameTaken, OfTheProfile, Closed) as error:
         raise Problem(409, str(error)) from error
     except TargetRefused as error:
-        raise _field("url", error) from error
+        raise invalid("url", str(error)) from error
     except SecretRefused as error:
-        raise _field("secret", error) from error
+        raise invalid("secret", str(error)) from error
     except NotForRobots as error:
-        raise _field("heartbeat", error) from error
+        raise invalid("heartbeat", str(error)) from error
     except EndpointRefused as error:
-        raise _field("name", error) from error
-
-
-def _field(name: str, error: Exception) -> Problem:
-    return Problem(422, f"{name}: {error}", more={"errors": [{"field": name, "detail": str(error)}]})
+        raise invalid("name", str(error)) from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
-from citybrain.api.params import Cursor, Limit, Text, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Limit, Moment, Text, read_cursor, write_cursor
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.endpoints import manage
@@ -101,13 +102,15 @@ def add_endpoints(router: APIRouter, parts: ApiParts) -> None:
     """The routes."""
     admin = [Depends(parts.admin)]
 
-    @router.get("/v1/endpoints", summary="Receivers, by name", responses={200: {"model": Page}}, dependencies=admin)
+    @router.get(
+        "/v1/endpoints", summary="Receivers, in the order of their making", responses={200: {"model": Page}}, dependencies=admin
+    )
     async def endpoints(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        after = read_cursor(cursor, tuple[str])
+        after = read_cursor(cursor, tuple[Moment, UUID])
         with translated():
             async with parts.pool.acquire() as connection:
-                rows = await store.list_endpoints(connection, "" if after is None else after[0], limit + 1)
-        following = write_cursor((rows[limit - 1].name,)) if len(rows) > limit else None
+                rows = await store.list_endpoints(connection, after, limit + 1)
+        following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].endpoint_id)) if len(rows) > limit else None
         return page_reply([endpoint_form(row) for row in rows[:limit]], following)
 
     @router.get("/v1/endpoints/{id}", summary="A receiver", responses=answers(304, 404, done={200: Endpoint}), dependencies=admin)
@@ -126,7 +129,7 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
         "/v1/endpoints",
         summary="Add a receiver",
         status_code=201,
-        responses=answers(400, 409, done={201: MadeEndpoint}),
+        responses=answers(400, 408, 409, 413, done={201: MadeEndpoint}),
         dependencies=admin,
     )
     async def create(asked: NewEndpoint) -> Response:
@@ -139,7 +142,7 @@ def _add_changes(router: APIRouter, parts: ApiParts) -> None:
     @router.patch(
         "/v1/endpoints/{id}",
         summary="Change a receiver",
-        responses=answers(400, 404, 409, done={200: Endpoint}),
+        responses=answers(400, 404, 408, 409, 413, done={200: Endpoint}),
         dependencies=admin,
     )
     async def change(id: Text, asked: EndpointChanges) -> Response:  # noqa: A002 - the contract's name

@@ -18,11 +18,11 @@ from fastapi import Query
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 from citybrain.city import Areas
-from citybrain.web import Problem
+from citybrain.web import Problem, invalid
 from citybrain_schemas.instants import parse_time
 
 MAX_PAGE = 1000
-_WRONG_CURSOR = "cursor: is not one that this list gave"
+_WRONG_CURSOR = "is not one that this list gave"
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _Position = TypeVar("_Position", bound=Sequence[object])
 
@@ -59,9 +59,9 @@ def read_cursor(text: str | None, kind: type[_Position]) -> _Position | None:
     try:
         position = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
     except (msgspec.DecodeError, binascii.Error, ValueError) as error:
-        raise Problem(422, _WRONG_CURSOR) from error
+        raise invalid("cursor", _WRONG_CURSOR) from error
     if not all(_sane(part) for part in position):
-        raise Problem(422, _WRONG_CURSOR)
+        raise invalid("cursor", _WRONG_CURSOR)
     return position
 
 
@@ -73,7 +73,7 @@ def _sane(part: object) -> bool:
 def known_area(areas: Areas, code: str) -> str:
     """The code itself. Raises Problem 404 when no area ever had it."""
     if not areas.known(code):
-        raise Problem(404, f"area: there is no area {code!r}")
+        raise invalid("area", f"there is no area {code!r}", 404)
     return code
 
 

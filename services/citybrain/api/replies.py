@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')  # W/ before it, or not
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -51,7 +53,12 @@ def tagged_reply(request: Request, content: object) -> Response:
     body = _ENCODER.encode(content)
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    asked = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
-    if tag in asked or "*" in asked:
+    if _has_already(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=JSON)
+
+
+def _has_already(lines: Sequence[str], tag: str) -> bool:
+    """Whether If-None-Match (RFC 9110, 13.1.2) names the tag, compared weakly, or says `*`."""
+    said = ",".join(lines)
+    return said.strip() == "*" or tag in _TAG.findall(said)

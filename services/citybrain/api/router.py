@@ -15,12 +15,14 @@ from citybrain.api.series_route import add_series
 from citybrain.api.silences import add_silences
 from citybrain.api.status import add_status
 from citybrain.api.stream import add_stream
+from citybrain.api.strict import only_known_names
 from citybrain.web import answers
 
 
 def create_api(parts: ApiParts) -> APIRouter:
     """All reading routes."""
-    router = APIRouter(tags=["reading"], dependencies=[Depends(parts.reader)], responses=answers(401, 403, 422, 503))
+    before = [Depends(parts.reader), Depends(only_known_names)]
+    router = APIRouter(tags=["reading"], dependencies=before, responses=answers(401, 403, 422, 503))
     add_status(router, parts)
     add_areas(router, parts)
     add_series(router, parts)

@@ -59,7 +59,7 @@ async def read_series(connection: Connection, city: City, question: Question, me
     rows = rows[: question.limit]
     feeding = await reader.feeding(seen=scope is not None)
     empty = subtract([(question.begin, horizon)], _busy(rows, question.step)) if question.begin < horizon else []
-    silent = await silent_starts(connection, feeding, empty, question.step, standing.watermark)
+    silent = await silent_starts(connection, feeding, empty, question.step, standing)
     mode, leaf = metric.mode if metric else 0, question.subject is not None
     points = _Points(question.step, Expected(feeding), standing.watermark, mode, leaf)
     further = None if horizon == question.end else horizon

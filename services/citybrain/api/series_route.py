@@ -16,7 +16,7 @@ from citybrain.api.series import Question, read_series, series_json
 from citybrain.api.steps import Step, StepName, fitting
 from citybrain.city import City
 from citybrain.store import window_reads
-from citybrain.web import Problem, answers
+from citybrain.web import answers, invalid
 from citybrain_schemas.metrics import METRICS
 
 MAX_POINTS = 10_000
@@ -79,7 +79,7 @@ async def answer(parts: ApiParts, city: City, question: Question) -> Response:
     async with window_reads.snapshot(parts.pool) as connection:
         metric = await window_reads.find_metric(connection, question.metric)
         if metric is None and declared is None:
-            raise Problem(404, f"metric: there is no metric {question.metric!r}")
+            raise invalid("metric", f"there is no metric {question.metric!r}", 404)
         found = await read_series(connection, city, question, metric, parts.clock())
     unit = metric.unit if metric is not None else declared.unit if declared is not None else ""
     cursor = None if found.next_begin is None else write_cursor((found.next_begin,))

@@ -21,7 +21,7 @@ from citybrain.city import Areas
 from citybrain.store import silences as store
 from citybrain.store.pool import translated
 from citybrain.store.silences import Silence
-from citybrain.web import Problem, answers
+from citybrain.web import answers, invalid
 from citybrain_schemas.alerts import SEVERITIES
 from citybrain_schemas.instants import format_time
 
@@ -89,7 +89,7 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
         "/v1/silences",
         summary="Silence alerts",
         status_code=201,
-        responses=answers(400, done={201: SilenceShown}),
+        responses=answers(400, 408, 413, done={201: SilenceShown}),
         dependencies=operator,
     )
     async def create(request: Request, asked: NewSilence) -> Response:
@@ -115,18 +115,18 @@ def _made(asked: NewSilence, key_name: str, areas: Areas, now: datetime) -> Sile
     begins = asked.begins or now
     until = asked.until or (begins + LONGEST_UNTIL_RESOLVED if asked.until_resolved else None)
     if until is None:
-        raise Problem(422, "until: is required, unless until_resolved is true")
+        raise invalid("until", "is required, unless until_resolved is true")
     if until <= max(begins, now):
-        raise Problem(422, "until: must lie ahead, and after `from`")
+        raise invalid("until", "must lie ahead, and after `from`")
     return Silence(uuid4(), asked.matchers, begins, until, asked.until_resolved, asked.by or key_name, asked.why, now)
 
 
 def _check(matchers: Mapping[str, str], areas: Areas) -> None:
     """A misspelt matcher would silence nothing, and nobody would know."""
     if "area" in matchers and not areas.known(matchers["area"]):
-        raise Problem(422, f"matchers.area: there is no area {matchers['area']!r}")
+        raise invalid("matchers.area", f"there is no area {matchers['area']!r}")
     if "severity" in matchers and matchers["severity"] not in SEVERITIES:
-        raise Problem(422, f"matchers.severity: must be one of {', '.join(SEVERITIES)}")
+        raise invalid("matchers.severity", f"must be one of {', '.join(SEVERITIES)}")
 
 
 def silence_form(silence: Silence, now: datetime) -> dict[str, Any]:

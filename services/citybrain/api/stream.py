@@ -23,7 +23,7 @@ from citybrain.api.parts import ApiParts
 from citybrain.api.stream_hub import Gone, Hub, Message, Wanted, read_id, write_id
 from citybrain.errors import CitybrainError
 from citybrain.store.stream import Position
-from citybrain.web import Problem, answers
+from citybrain.web import answers, invalid
 
 _log = logging.getLogger(__name__)
 LOOK_S = 1.0  # so often a listener's key is looked at again
@@ -64,7 +64,7 @@ def add_stream(router: APIRouter, parts: ApiParts) -> None:
     ) -> Response:
         position = None if not last else read_id(last)
         if last and position is None:
-            raise Problem(422, "Last-Event-ID: is not the id of a message of this stream")
+            raise invalid("Last-Event-ID", "is not the id of a message of this stream")
         areas = parts.city().areas
         below = None if area is None else frozenset(hierarchy_of(areas).ever_below(known_area(areas, area)))
         wanted = Wanted(frozenset(event or ("alert", "window")), below, None if metric is None else frozenset(metric))

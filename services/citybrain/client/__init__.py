@@ -8,10 +8,11 @@ without asyncio: `BlockingFieldApp`.
 """
 
 from citybrain.client.blocking import BlockingFieldApp
-from citybrain.client.errors import CityUnreachable, ClientError, PostRefused, SpoolFull
+from citybrain.client.errors import BodyTooLarge, CityUnreachable, ClientError, PostRefused, SpoolFull
 from citybrain.client.field_app import FieldApp, field_app
 from citybrain.client.spool import Refused, Spool
 
 __all__ = [
-    "BlockingFieldApp", "CityUnreachable", "ClientError", "FieldApp", "PostRefused", "Refused", "Spool", "SpoolFull", "field_app",
+    "BlockingFieldApp", "BodyTooLarge", "CityUnreachable", "ClientError", "FieldApp", "PostRefused", "Refused", "Spool",
+    "SpoolFull", "field_app",
 ]  # fmt: skip

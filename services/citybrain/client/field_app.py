@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from citybrain.client.errors import CityUnreachable, PostRefused
+from citybrain.client.errors import BodyTooLarge, CityUnreachable, ClientError
 from citybrain.client.http import CityClient, Patience, city_client
 from citybrain.client.spool import Refused, Spool
 
@@ -76,24 +76,29 @@ class FieldApp:
         """Send what waits, until cancelled."""
         most = BATCH
         while True:
-            self._wake.clear()
-            batch = await asyncio.to_thread(self._spool.take, most, BATCH_BYTES)
-            if not batch:
-                self._empty.set()
-                await self._wake.wait()
-                continue
             try:
-                answer = await self._client.post([one.body for one in batch])
-            except PostRefused as error:
-                if most > 1 and "413" in str(error):
-                    most //= 2
+                self._wake.clear()
+                batch = await asyncio.to_thread(self._spool.take, most, BATCH_BYTES)
+                if not batch:
+                    self._empty.set()
+                    await self._wake.wait()
                     continue
-                self._refusal = str(error)
-                _log.warning("events_wait", extra={"reason": str(error), "waiting": len(batch)})
-                await asyncio.sleep(REFUSED_AGAIN_S)
-                continue
-            self._refusal, most = "", BATCH
-            await asyncio.to_thread(self._spool.done, batch, {one.index: one for one in answer.rejected})
+                answer = await self._client.post([one.body for one in batch])
+                await asyncio.to_thread(self._spool.done, batch, {one.index: one for one in answer.rejected})
+            except BodyTooLarge as error:
+                if most == 1:
+                    await self._pause(error)
+                most = max(1, most // 2)
+            except ClientError as error:  # the city refuses the post, or the disk does not do what it should
+                await self._pause(error)
+            else:
+                self._refusal, most = "", BATCH
+
+    async def _pause(self, error: ClientError) -> None:
+        """Nothing is lost: everything waits, and is tried again."""
+        self._refusal = str(error)
+        _log.warning("events_wait", extra={"reason": str(error)})
+        await asyncio.sleep(REFUSED_AGAIN_S)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from citybrain.client.errors import CityUnreachable, ClientError, PostRefused
+from citybrain.client.errors import BodyTooLarge, CityUnreachable, ClientError, PostRefused
 
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
@@ -167,7 +167,7 @@ def _answer(status: int, text: bytes, count: int) -> Answer:
     }
     reason = reasons.get(status, f"the city refuses the post ({status})")
     detail = _detail(text)
-    raise PostRefused(f"{reason}: {detail}" if detail else reason)
+    raise (BodyTooLarge if status == 413 else PostRefused)(f"{reason}: {detail}" if detail else reason)
 
 
 def _detail(text: bytes) -> str:

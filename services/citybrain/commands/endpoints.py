@@ -67,9 +67,10 @@ def list_all(data: Path | None, as_json: bool) -> None:
 
     async def work() -> list[EndpointRow]:
         async with database(data, settings) as pool, pool.acquire() as connection:
-            return await list_endpoints(connection, "", _ALL)
+            return await list_endpoints(connection, None, _ALL)
 
-    print_rows([_shown(row) for row in run(work())], as_json, _line, "no endpoints")
+    rows = sorted(run(work()), key=lambda row: row.name)
+    print_rows([_shown(row) for row in rows], as_json, _line, "no endpoints")
 
 
 @endpoints.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
 _SQL = load("endpoints")
+_FIRST = (datetime(1900, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 class EndpointRow(NamedTuple):
@@ -56,9 +57,9 @@ class OfProfile(NamedTuple):
     removed_at: datetime | None
 
 
-async def list_endpoints(connection: Connection, after: str, limit: int) -> list[EndpointRow]:
-    """Those that are not removed, by name."""
-    return [EndpointRow(*row) for row in await connection.fetch(_SQL["list"], after, limit)]
+async def list_endpoints(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[EndpointRow]:
+    """Those that are not removed, in the order of their making, behind (made_at, endpoint_id)."""
+    return [EndpointRow(*row) for row in await connection.fetch(_SQL["list"], *(after or _FIRST), limit)]
 
 
 async def find(connection: Connection, name_or_id: str) -> EndpointRow | None:

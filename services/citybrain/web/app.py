@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from citybrain import telemetry
+from citybrain.web.bounded import Bounded
 from citybrain.web.metering import Metered
 from citybrain.web.problem import PROBLEM_SCHEMA, Problem, answers, install
 
@@ -64,6 +65,9 @@ def create_app(parts: WebParts) -> FastAPI:
     install(app)
     described = tuple(parts.described)
     templates: dict[object, str] = {route.endpoint: route.path for one in described for route in one.routes}
+    app.add_middleware(
+        Bounded, but={(method, route.path) for one in described for route in one.routes for method in route.methods or ()}
+    )
     app.add_middleware(Metered, metrics=parts.metrics, templates=templates)
     for one in described:
         app.router.routes[:0] = one.routes  # looked at first: the busiest

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,9 @@ _REASONS = {
     401: "No key, or one that is wrong, expired or revoked",
     403: "The key's role may not do this",
     404: "There is none",
+    408: "The body did not arrive in time",
     409: "It cannot be done to this one",
+    413: "The body is too large",
     422: "Something that was asked for is not valid; `errors` lists what",
     429: "Too much at once",
     503: "Not now: the database or the bus cannot be reached",
@@ -82,6 +84,11 @@ class Problem(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.more = dict(more or {})
+
+
+def invalid(field: str, detail: str, status: int = 422) -> Problem:
+    """Something that was asked for is not valid: says which field and why."""
+    return Problem(status, f"{field}: {detail}", more={"errors": [{"field": field, "detail": detail}]})
 
 
 def problem_response(problem: Problem) -> Response:
@@ -140,9 +147,14 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return problem_response(Problem(400, "the body is not JSON"))
-    errors = [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in found]
+    errors = [{"field": _field(one["loc"]), "detail": one["msg"].removeprefix("Value error, ")} for one in found]
     first = errors[0] if errors else {"field": "request", "detail": "is not valid"}
     return problem_response(Problem(422, f"{first['field']}: {first['detail']}", more={"errors": errors}))
+
+
+def _field(place: Sequence[object]) -> str:
+    """A field's name without the part of the request that holds it; the part itself where all of it is meant."""
+    return ".".join(map(str, place[1:] or place))
 
 
 async def on_anything_else(_: Request, __: Exception) -> Response:

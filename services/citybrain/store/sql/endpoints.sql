@@ -2,14 +2,14 @@
 -- without a URL, where heartbeats go that no endpoint is marked for, is nobody's to see.
 
 -- name: list
--- Those that are not removed, by name, after a position.
+-- Those that are not removed, in the order of their making, which never changes, after a position.
 select e.endpoint_id, e.name, e.url, e.format, e.is_default, e.language, e.heartbeat, e.made_by, e.made_at, e.disabled_at, e.disabled_why,
        h.requests, h.failures, h.open_until, h.failing_since, h.last_success, h.last_failure
   from endpoint e
   left join endpoint_health h using (endpoint_id)
- where e.removed_at is null and e.url <> '' and e.name > $1
- order by e.name
- limit $2;
+ where e.removed_at is null and e.url <> '' and (e.made_at, e.endpoint_id) > ($1, $2)
+ order by e.made_at, e.endpoint_id
+ limit $3;
 
 -- name: find
 -- One that is not removed, by its name or its id.
