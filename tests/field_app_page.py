@@ -11,7 +11,7 @@ from kafka_server import leave_out
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto" / "field-app.md"
 _PROOF = Path(__file__).parent / "field_app"
-_FILE = re.compile(r"^```js (\S+\.mjs)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^```js as (\S+\.mjs)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def node() -> str:
@@ -25,7 +25,7 @@ def node() -> str:
 def write_app(folder: Path, *, browser: bool = False) -> Path:
     """The page's files and ours; with `browser` IndexedDB, too, which npm brings."""
     files = dict(_FILE.findall(PAGE.read_text("utf-8")))
-    assert files.keys() == {"field-app.mjs", "file-spool.mjs", "browser-spool.mjs"}
+    assert files.keys() == {"field-app.mjs", "file-spool.mjs", "browser-spool.mjs", "use.mjs"}
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
     for name in ("app.mjs", "steps.mjs", "package.json", "package-lock.json"):

@@ -7,6 +7,7 @@ The first line of a block says its language, and how it is proved:
     sh checked        cannot run here (Docker, Kubernetes, a server of yours): its words are looked up (test_docs_checked.py)
     js file PATH      is the text of that file, which a test runs
     yaml as PATH      is put there in a copy of the demonstration profile, which is then checked
+    js as NAME        is a file beside the others of its page, which Node runs (field_app_page.py)
 
 What is no command needs nothing: `json` and `text` are what somebody sees.
 """

@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 RETRY_S = 1.0
 FAILURES, FAILING_S = 3, 15.0  # in a row, and for so long: then it is more than a stumble
 STUCK_S = 300.0  # more than any statement may take: then it hangs
+BESIDE_FROM = 500  # rows: work on fewer is done before a thread has begun
 _Result = TypeVar("_Result")
 
 
@@ -164,3 +165,8 @@ def note_failure(
     errors.labels(type(error).__name__).inc()
     unknown = None if isinstance(error, (CitybrainError, *known)) else error
     log.warning(event, extra={"reason": str(error)[:500]}, exc_info=unknown)
+
+
+async def beside_the_loop(rows: int, work: Callable[..., _Result], *arguments: object) -> _Result:
+    """What this work on so many rows returns; on a thread where there are many, for the loop serves others meanwhile."""
+    return work(*arguments) if rows < BESIDE_FROM else await asyncio.to_thread(work, *arguments)

@@ -150,10 +150,10 @@ async def _add(connection: Connection, readings: dict[tuple[int, datetime], int]
         for (_, start), value in readings.items()
     ]
     names = ("minute", "count", "sum", "min", "max", "latest", "part", "weight", "subjects")
-    frame = pl.DataFrame(rows, schema=names, orient="row")
-    series = [number for number, _ in readings]
+    series = pl.Series("series", [number for number, _ in readings], dtype=pl.Int32)
+    more = (series, pl.lit(99).alias("parent"), pl.lit(new).alias("is_new"))
     async with connection.transaction():
-        await batches.add_minutes(connection, frame, series, [99] * len(series), [new] * len(series))
+        await batches.add_minutes(connection, pl.DataFrame(rows, schema=names, orient="row").with_columns(*more))
 
 
 async def _statuses(connection: Connection) -> list[int]:

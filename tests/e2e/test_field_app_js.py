@@ -19,6 +19,13 @@ EVENTS, AT_ONCE, KILLS = 4_000, 20, 9
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 
 
+def test_the_lines_of_the_page_post_an_event(own_city: City, tmp_path: Path) -> None:
+    write_app(tmp_path)
+    environment = os.environ | {"CITY": f"http://127.0.0.1:{own_city.port}", "KEY": own_city.key}
+    subprocess.run([node(), "use.mjs"], cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert own_city.settled(1)["stored"] == 1
+
+
 def test_an_app_in_node_that_is_killed_loses_nothing_and_doubles_nothing(own_city: City, tmp_path: Path) -> None:
     program, folder, seed = node(), tmp_path / "app", random.randrange(1 << 32)
     dice = random.Random(seed)

@@ -64,6 +64,7 @@ def delivery(url: str, format_: str = "citybrain") -> Claimed:
         format_,
         "zh",
         [SECRET],
+        None,
     )
 
 

@@ -21,6 +21,7 @@ from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.newest import Newest
 from citybrain.aggregate.watermark import gaps
 from citybrain.aggregate.windows import MINUTE, SERIES, dirty_rows, minutes, paired, with_events
+from citybrain.loops import beside_the_loop
 from citybrain.store import batches
 from citybrain.store.batches import Change, Figures, Move
 from citybrain.store.dictionary import Dictionary
@@ -104,9 +105,13 @@ def _gaps(decoded: Decoded, context: BatchContext) -> list[tuple[int, datetime, 
     ]
 
 
+def _first_of_each(events: pl.DataFrame) -> pl.DataFrame:
+    return events.unique(["source_no", "id"], keep="first", maintain_order=True)
+
+
 async def _sort_out(connection: Connection, events: pl.DataFrame, newest: Newest) -> Sorted:
     """Count each identity once: the first of the log wins, an equal one is a repeat, another content a conflict."""
-    first = events.unique(["source_no", "id"], keep="first", maintain_order=True)
+    first = await beside_the_loop(events.height, _first_of_each, events)
     standing = await batches.add_identities(connection, first, try_new=newest.expects_new_identities(first.height))
     newest.saw_identities(len(standing))
     if not standing and first.height == events.height:
@@ -122,26 +127,54 @@ async def _sort_out(connection: Connection, events: pl.DataFrame, newest: Newest
     return Sorted(events.filter(new), events.filter(others), len(new) - sum(new) - sum(others))
 
 
+class Shaped(NamedTuple):
+    """New events and what follows from them, as columns: all that needs no numbers."""
+
+    readings: pl.DataFrame
+    minutes: pl.DataFrame
+    series: list[tuple[str | None, ...]]  # of the rows of minutes
+    assets: pl.DataFrame
+    late: pl.DataFrame
+
+
+def _shape(new: pl.DataFrame, readings: pl.DataFrame, watermark: int) -> Shaped:
+    mine = with_events(readings, new)
+    frame = minutes(mine)
+    return Shaped(mine, frame, frame.select(SERIES).rows(), _assets(new), late_assets(new, watermark))
+
+
 async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.DataFrame, context: BatchContext) -> Change:
     """Store new events and all that follows from them; what alert has to look at."""
     await batches.add_events(connection, new)
     await batches.add_personal(connection, new)
-    mine = with_events(readings, new)
-    frame = minutes(mine)
-    numbers, parents = await context.dictionary.number_rows(connection, frame.select(SERIES).iter_rows())
-    starts = frame["minute"].to_list()
-    if numbers:
-        are_new = context.newest.are_new(numbers, [start // MINUTE for start in starts], context.dictionary.born)
-        await batches.add_minutes(connection, frame, numbers, parents, are_new)
-    for number, parent, start in await _store_pairs(connection, mine, context.dictionary):
+    shaped = await beside_the_loop(new.height, _shape, new, readings, context.watermark)
+    numbers, parents = await context.dictionary.number_rows(connection, shaped.series)
+    starts = shaped.minutes["minute"].to_list()
+    await batches.add_minutes(
+        connection, await beside_the_loop(len(numbers), _numbered, shaped.minutes, numbers, parents, context)
+    )
+    for number, parent, start in await _store_pairs(connection, shaped.readings, context.dictionary):
         numbers.append(number)
         parents.append(parent)
         starts.append(micros_of(start))
-    await batches.put_assets(connection, _assets(new))
-    rows = dirty_rows(parents, starts, context.zone)
-    await batches.add_dirty(connection, context.announced.untold(rows, context.watermark, context.zone))
-    late = late_assets(new, context.watermark)
-    return Change(numbers, [start // MINUTE for start in starts], *(late[name].to_list() for name in late.columns))
+    await batches.put_assets(connection, shaped.assets)
+    await batches.add_dirty(connection, await beside_the_loop(len(starts), _dirty, parents, starts, context))
+    late = (shaped.late[name].to_list() for name in shaped.late.columns)
+    return Change(numbers, [start // MINUTE for start in starts], *late)
+
+
+def _numbered(frame: pl.DataFrame, series: list[int], parents: list[int], context: BatchContext) -> pl.DataFrame:
+    """Minutes with their series' numbers, and whether they seem to be new."""
+    are_new = context.newest.are_new(series, (frame["minute"] // MINUTE).to_list(), context.dictionary.born)
+    return frame.with_columns(
+        pl.Series("series", series, dtype=pl.Int32),
+        pl.Series("parent", parents, dtype=pl.Int32),
+        pl.Series("is_new", are_new, dtype=pl.Boolean),
+    )
+
+
+def _dirty(parents: list[int], starts: list[int], context: BatchContext) -> pl.DataFrame:
+    return context.announced.untold(dirty_rows(parents, starts, context.zone), context.watermark, context.zone)
 
 
 async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, int, datetime]]:

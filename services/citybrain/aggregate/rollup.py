@@ -25,7 +25,7 @@ from citybrain.bus.members import FixedMembership
 from citybrain.bus.port import Membership
 from citybrain.city import City
 from citybrain.city.local_time import day_start
-from citybrain.loops import note_failure, until_cancelled
+from citybrain.loops import beside_the_loop, note_failure, until_cancelled
 from citybrain.store import rollups
 from citybrain.store.dictionary import Dictionary
 from citybrain.store.leases import Leases
@@ -199,13 +199,13 @@ class Rollup:
         more = set(rows)
         while more or work:
             places = await self._tree.places(now.connection, now.city, {number for _, number in more})
-            level, parts = await asyncio.to_thread(_next_level, work, places, more)
+            level, parts = await beside_the_loop(len(more), _next_level, work, places, more)
             changed: list[tuple[int, datetime]] = []
             for part in parts:
                 changed += await rollups.make_area_rows(now.connection, step, part, unread_from)
             self.metrics.rollup_rows.labels(step).inc(len(changed))
             all_changed += changed
-            more, others = await asyncio.to_thread(_above, level, changed, now.shards)
+            more, others = await beside_the_loop(len(changed), _above, level, changed, now.shards)
             handed_on |= others
         await rollups.hand_on(now.connection, step, handed_on)
         return all_changed

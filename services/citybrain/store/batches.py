@@ -5,7 +5,7 @@ Every method works on the connection it is given, inside the caller's transactio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import polars as pl
 
+from citybrain.loops import beside_the_loop
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 
@@ -104,10 +105,9 @@ async def add_identities(connection: Connection, first: pl.DataFrame, *, try_new
 
     With `try_new` they are copied in first as if none was known: half the work where that is so, some of it twice where not.
     """
-    ordered = first.sort("source_no", "id")
     standing: dict[tuple[int, str], str] = {}
-    if not (try_new and await _copied(connection, "event_identity", _identity_rows(ordered))):
-        columns = [_array(ordered[name]) for name in ("source_no", "id", "at", "fingerprint")]
+    if not (try_new and await _copied(connection, "event_identity", _identity_rows, first)):
+        columns = await _arrays(first, ("source_no", "id", "at", "fingerprint"), _by_identity)
         if _count(await connection.execute(_SQL["add_identities"], *columns)) < first.height:
             rows = await connection.fetch(_SQL["find_identities"], *columns[:2])
             standing = {(row["source_no"], row["id"]): row["fingerprint"] for row in rows}
@@ -117,9 +117,13 @@ async def add_identities(connection: Connection, first: pl.DataFrame, *, try_new
     return standing
 
 
-def _identity_rows(ordered: pl.DataFrame) -> pl.DataFrame:
+def _by_identity(first: pl.DataFrame) -> pl.DataFrame:
+    return first.sort("source_no", "id")
+
+
+def _identity_rows(first: pl.DataFrame) -> pl.DataFrame:
     seen = pl.lit("now").alias("seen")  # the transaction's moment, as PostgreSQL reads it
-    return ordered.select("source_no", "id", "time", _bytes("fingerprint"), seen)
+    return _by_identity(first).select("source_no", "id", "time", _bytes("fingerprint"), seen)
 
 
 async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int) -> dict[tuple[int, str], str]:
@@ -134,15 +138,18 @@ async def _old_events(connection: Connection, first: pl.DataFrame, horizon: int)
 
 async def add_events(connection: Connection, new: pl.DataFrame) -> None:
     """COPY new events: columns that Polars writes as text, without an object an event."""
-    rows = new.sort("subject", "at").select(*_EVENT_COLUMNS[:-2], _bytes("fingerprint"), "accepted_at")
-    await _copy(connection, "event", rows)
+    await _copy(connection, "event", _event_rows, new)
+
+
+def _event_rows(new: pl.DataFrame) -> pl.DataFrame:
+    return new.sort("subject", "at").select(*_EVENT_COLUMNS[:-2], _bytes("fingerprint"), "accepted_at")
 
 
 async def add_personal(connection: Connection, new: pl.DataFrame) -> None:
     """Keep personal fields apart."""
     rows = new.filter(pl.col("personal").is_not_null()).select("source_no", "id", "time", pl.col("personal").alias("data"))
     if rows.height:
-        await _copy(connection, "event_personal", rows)
+        await _copy(connection, "event_personal", _as_they_are, rows)
 
 
 async def add_conflicts(connection: Connection, others: pl.DataFrame) -> int:
@@ -153,19 +160,16 @@ async def add_conflicts(connection: Connection, others: pl.DataFrame) -> int:
     return len(await connection.fetch(_SQL["add_conflicts"], *(others[name].to_list() for name in names)))
 
 
-async def add_minutes(
-    connection: Connection, frame: pl.DataFrame, series: list[int], parents: list[int], are_new: list[bool]
-) -> None:
-    """Add readings to minutes; `frame` is that of aggregate.windows, the lists are of its rows.
+async def add_minutes(connection: Connection, rows: pl.DataFrame) -> None:
+    """Add readings to minutes: the frame of aggregate.windows with `series` and `parent` (numbers) and `is_new`.
 
     Rows that seem to be new are copied in; where one was there after all, they are added like the others.
     """
-    rows = frame.with_columns(pl.Series("series", series, dtype=pl.Int32), pl.Series("parent", parents, dtype=pl.Int32))
-    new, others = rows.filter(are_new), rows.filter([not one for one in are_new])
-    if new.height and not await _copied(connection, "metric_window_1m", _minute_rows(new)):
+    new, others = rows.filter("is_new"), rows.filter(~pl.col("is_new"))
+    if new.height and not await _copied(connection, "metric_window_1m", _minute_rows, new):
         others = rows
     if others.height:
-        await connection.execute(_SQL["add_minutes"], *(_array(others[name]) for name in _MINUTE_COLUMNS))
+        await connection.execute(_SQL["add_minutes"], *await _arrays(others, _MINUTE_COLUMNS))
 
 
 def _minute_rows(new: pl.DataFrame) -> pl.DataFrame:
@@ -177,7 +181,7 @@ def _minute_rows(new: pl.DataFrame) -> pl.DataFrame:
 async def put_assets(connection: Connection, assets: pl.DataFrame) -> None:
     """Latest states: subject, type, area, at, latest, data."""
     if assets.height:
-        await connection.execute(_SQL["put_assets"], *(_array(assets[name]) for name in assets.columns))
+        await connection.execute(_SQL["put_assets"], *await _arrays(assets, assets.columns))
 
 
 async def add_pairs(connection: Connection, rows: Sequence[Sequence[object]]) -> list[tuple[str, str, str, datetime]]:
@@ -200,17 +204,28 @@ async def derive_pairs(connection: Connection, rows: Sequence[Sequence[object]])
 async def add_dirty(connection: Connection, rows: pl.DataFrame) -> None:
     """Tell rollup what to make again: step, start (µs), series."""
     if rows.height:
-        await _copy(connection, "dirty", rows.with_columns(pl.from_epoch("start", time_unit="us")))
+        await _copy(connection, "dirty", _dirty_rows, rows)
 
 
-async def _copied(connection: Connection, table: str, rows: pl.DataFrame) -> bool:
+def _dirty_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.from_epoch("start", time_unit="us"))
+
+
+_Shape = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def _as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows
+
+
+async def _copied(connection: Connection, table: str, shape: _Shape, rows: pl.DataFrame) -> bool:
     """Copy rows that nobody has stored yet; False when one of them was there, and then none is copied.
 
     What follows a failure is done by the transaction itself, not by a savepoint in it: `find_identities` tells them apart.
     """
     await connection.execute("savepoint before_copy")
     try:
-        await _copy(connection, table, rows)
+        await _copy(connection, table, shape, rows)
     except asyncpg.UniqueViolationError:
         await connection.execute("rollback to before_copy; release before_copy")
         return False
@@ -218,12 +233,27 @@ async def _copied(connection: Connection, table: str, rows: pl.DataFrame) -> boo
     return True
 
 
-async def _copy(connection: Connection, table: str, rows: pl.DataFrame) -> None:
-    """COPY columns as CSV, which Polars writes outside of Python's lock. Null is nothing, an empty text is quoted."""
-    text = BytesIO()
-    rows.write_csv(text, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+async def _copy(connection: Connection, table: str, shape: _Shape, rows: pl.DataFrame) -> None:
+    """COPY rows, once shaped, as CSV that Polars writes outside of Python's lock. Null is nothing, an empty text is quoted."""
+    columns, text = await beside_the_loop(rows.height, _csv, shape, rows)
+    await connection.copy_to_table(table, source=text, columns=columns, format="csv")
+
+
+def _csv(shape: _Shape, rows: pl.DataFrame) -> tuple[list[str], BytesIO]:
+    shaped, text = shape(rows), BytesIO()
+    shaped.write_csv(text, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
     text.seek(0)
-    await connection.copy_to_table(table, source=text, columns=rows.columns, format="csv")
+    return shaped.columns, text
+
+
+async def _arrays(rows: pl.DataFrame, names: Iterable[str], shape: _Shape = _as_they_are) -> list[str]:
+    """Columns of rows, once shaped, as PostgreSQL writes arrays."""
+
+    def texts() -> list[str]:
+        shaped = shape(rows)
+        return [_array(shaped[name]) for name in names]
+
+    return await beside_the_loop(rows.height, texts)
 
 
 def _bytes(name: str) -> pl.Expr:

@@ -118,7 +118,7 @@ def test_departments_without_codes_have_no_class_to_name() -> None:
 
 def test_the_examples_of_the_how_to_page_are_right() -> None:
     page = Path(__file__).parents[3] / "docs" / "howto" / "city-profile.md"
-    examples = re.findall(r"```yaml\n# (\w+\.yaml).*?\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    examples = re.findall(r"```yaml as (\w+\.yaml)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     assert {name for name, _ in examples} == {"calendar.yaml", "codes.yaml", "departments.yaml", "kpis.yaml"}
     files = dict(read_folder(default_city_folder())) | {name: text.encode() for name, text in examples}
     assert parse_city(files).casework.kpis[0].id == "closing_rate"

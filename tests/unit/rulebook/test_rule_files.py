@@ -224,7 +224,7 @@ def test_a_file_of_another_shape_is_refused_without_a_crash(text: str) -> None:
 
 def test_the_examples_of_the_how_to_page_are_right() -> None:
     page = (Path(__file__).parents[3] / "docs" / "howto" / "rules.md").read_text("utf-8")
-    examples = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", page, re.DOTALL))
+    examples = dict(re.findall(r"```yaml as (\S+\.yaml)\n(.*?)```", page, re.DOTALL))
     noted: list[Mistake] = []
     lines = read_endpoints(Document("endpoints.yaml", examples.pop("endpoints.yaml").encode(), noted), noted)
     read = read_rule_book({name: text.encode() for name, text in examples.items()}, noted, [line.name for line in lines])
