@@ -54,12 +54,12 @@ class Role(City):
 
 
 class Cluster:
-    """See the module's text. Made by `cluster`."""
+    """See the module's text. Made by `cluster`. PostgreSQL is set up for a machine with that much `memory`, in bytes."""
 
-    def __init__(self, root: Path, bus: str, **values: str) -> None:
+    def __init__(self, root: Path, bus: str, memory: int = 512 * _MIB, **values: str) -> None:
         self.root, self.key = root, "admin-" + secrets.token_hex(16)
         (root / "database").mkdir()
-        self.server = Server((root / "database").resolve(), settings(512 * _MIB))
+        self.server = Server((root / "database").resolve(), settings(memory))
         self.values = {"CITYBRAIN_BUS": bus, **values}
         self.roles: list[Role] = []
 

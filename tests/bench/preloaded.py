@@ -31,6 +31,7 @@ from citybrain.bus.port import Record
 from citybrain.city import City
 from citybrain.ingest.decide import Circumstances, decide_usual
 from citybrain.profiles import read_city
+from citybrain.store.embedded_settings import memory_bytes
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from cluster import Cluster, wait_for
@@ -80,7 +81,7 @@ def _consume(root: Path, profile: Path, records: Sequence[Record], workers: int)
     (root / "kafka").mkdir()
     kafka = KafkaServer(root / "kafka")
     kafka.start()
-    city = Cluster(root, f"kafka://{kafka.servers}", CITYBRAIN_SINGLE_REPLICA="true")
+    city = Cluster(root, f"kafka://{kafka.servers}", memory_bytes(), CITYBRAIN_SINGLE_REPLICA="true")  # as the yardstick's
     try:
         city.begin(profile)
         asyncio.run(preload(kafka.servers, records))
@@ -136,7 +137,7 @@ def _recovery_s() -> float:
         (root / "kafka").mkdir()
         kafka = KafkaServer(root / "kafka")
         kafka.start()
-        city = Cluster(root, f"kafka://{kafka.servers}", CITYBRAIN_SINGLE_REPLICA="true")
+        city = Cluster(root, f"kafka://{kafka.servers}", memory_bytes(), CITYBRAIN_SINGLE_REPLICA="true")
         try:
             city.begin(root / "city")
             missed, coming = records[: STOP_S * PACE], records[STOP_S * PACE :]

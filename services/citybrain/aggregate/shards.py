@@ -8,9 +8,10 @@ its number says, wherever its area belongs later: that costs another pass, and c
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from zlib import crc32
 
-from citybrain.city import City
+from citybrain.city import Areas, City
 from citybrain.store.dictionary import SHARDS, Series
 
 TOP = 0
@@ -27,11 +28,17 @@ def sharding(city: Callable[[], City]) -> Callable[[Series], int]:
     """The shard that a new series gets. An area that the profile does not know adds to nothing: the top shard makes it."""
 
     def shard(series: Series) -> int:
-        areas, code = city().areas, series.area
-        while areas.known(code) and areas.level(code) not in _ABOVE_STREETS:
-            if areas.level(code) == "street":
-                return 1 + crc32(f"{series.metric} {code}".encode()) % (SHARDS - 1)
-            code = areas.versions_of(code)[-1].parent or ""
-        return TOP
+        street = _street_of(city().areas, series.area)
+        return TOP if street is None else 1 + crc32(f"{series.metric} {street}".encode()) % (SHARDS - 1)
 
     return shard
+
+
+@lru_cache(maxsize=100_000)
+def _street_of(areas: Areas, code: str) -> str | None:
+    """The street that an area is or lies in, by its last parents; None above streets, and where the profile does not know it."""
+    while areas.known(code) and areas.level(code) not in _ABOVE_STREETS:
+        if areas.level(code) == "street":
+            return code
+        code = areas.versions_of(code)[-1].parent or ""
+    return None
