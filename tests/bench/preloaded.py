@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where the tests' own modules are
@@ -47,36 +48,50 @@ select (select coalesce(sum(next_offset), 0) from bus_position where role = 'agg
 """
 
 
+class Rates(NamedTuple):
+    """Events a second: of the yardstick; of one worker to committed rows, to rollups caught up, and from its first batch on; of
+    two workers to committed rows."""
+
+    yardstick: float
+    committed: float
+    rolled_up: float
+    from_first: float
+    two: float
+
+
 def measure(names: list[str], events: int, runs: int) -> None:
     """Alternate yardstick, one worker and two; print medians."""
     for shape in shapes(events):
         if shape.name not in (names or ["dense", "meters"]):
             continue
         found = [_one_run(shape) for _ in range(runs)]
-        stick, stored, rolled, two = (statistics.median(column) for column in zip(*found, strict=True))
+        rates = Rates(*(statistics.median(column) for column in zip(*found, strict=True)))
+        ratios = [statistics.median(one[n] / one.yardstick for one in found) for n in range(len(rates))]
         print(  # noqa: T201
-            f"preloaded {shape.name:<8} {shape.events} events  yardstick {shape.events / stick:.0f}/s"
-            f"  committed {shape.events / stored:.0f}/s ratio {stick / stored:.3f}"
-            f"  rolled up {shape.events / rolled:.0f}/s ratio {stick / rolled:.3f}  two workers {stored / two:.2f} times one",
+            f"preloaded {shape.name:<8} {shape.events} events  yardstick {rates.yardstick:.0f}/s"
+            f"  committed {rates.committed:.0f}/s ratio {ratios[1]:.3f}  rolled up {rates.rolled_up:.0f}/s ratio {ratios[2]:.3f}"
+            f"  first events of sensors included {rates.from_first:.0f}/s ratio {ratios[3]:.3f}"
+            f"  two workers {rates.two / rates.committed:.2f} times one",
             flush=True,
         )
     print(f"a worker that was away for {STOP_S} s at {PACE} events/s: caught up in {_recovery_s():.1f} s", flush=True)  # noqa: T201
 
 
-def _one_run(shape: Shape) -> tuple[float, float, float, float]:
-    """Seconds of the yardstick; of one worker to committed rows and to rollups; of two workers to committed rows."""
+def _one_run(shape: Shape) -> Rates:
     with tempfile.TemporaryDirectory(prefix="citybrain-bench-") as name:
         root = Path(name)
         codes = write_profile(root / "city", GRIDS)
         posts = bodies(shape.posts(codes, datetime.now(UTC)), POST)
         records = records_of(posts, read_city(root / "city")[1])
-        stored, rolled = _consume(root / "one", root / "city", records, 1)
-        two, _ = _consume(root / "two", root / "city", records, 2)
-        return asyncio.run(seconds_of_yardstick(root / "yardstick", posts)), stored, rolled, two
+        committed, rolled_up, from_first = _consume(root / "one", root / "city", records, shape.subjects, 1)
+        two, _, _ = _consume(root / "two", root / "city", records, shape.subjects, 2)
+        stick_s = asyncio.run(seconds_of_yardstick(root / "yardstick", posts))
+        return Rates(len(records) / stick_s, committed, rolled_up, from_first, two)
 
 
-def _consume(root: Path, profile: Path, records: Sequence[Record], workers: int) -> tuple[float, float]:
-    """Seconds from when the workers are ready to committed rows, and to rollups caught up; the first batch is not waited for."""
+def _consume(root: Path, profile: Path, records: Sequence[Record], known: int, workers: int) -> tuple[float, float, float]:
+    """Events a second once a city knows its sensors, which it does after `known` records: to committed rows, to rollups caught
+    up; and to committed rows from the first batch on, which itself is not waited for."""
     root.mkdir()
     (root / "kafka").mkdir()
     kafka = KafkaServer(root / "kafka")
@@ -87,31 +102,36 @@ def _consume(root: Path, profile: Path, records: Sequence[Record], workers: int)
         asyncio.run(preload(kafka.servers, records))
         for _ in range(workers):
             city.start_without_waiting("aggregate")
-        begun = read_until(city, lambda read, _: read > 0)
-        stored = read_until(city, lambda read, _: read >= len(records))
-        rolled = read_until(city, lambda _, dirty: dirty == 0)
-        return stored - begun, rolled - begun
+        first_at, first = read_until(city, lambda read, _: read > 0)
+        begun_at, before = read_until(city, lambda read, _: read >= known)
+        stored_at, read = read_until(city, lambda read, _: read >= len(records))
+        rolled_at, _ = read_until(city, lambda _, dirty: dirty == 0)
+        count = read - before
+        return count / (stored_at - begun_at), count / (rolled_at - begun_at), (read - first) / (stored_at - first_at)
     finally:
         city.end()
         kafka.kill()
 
 
-def read_until(city: Cluster, holds: Callable[[int, int], bool]) -> float:
-    """When it held, on the monotonic clock."""
+def read_until(city: Cluster, holds: Callable[[int, int], bool]) -> tuple[float, int]:
+    """When it held, on the monotonic clock, and how many records were read by then."""
 
-    async def look() -> float:
+    async def look() -> tuple[float, int]:
         connection = await asyncpg.connect(city.values["CITYBRAIN_DATABASE_URL"])
         try:
             end = time.monotonic() + LIMIT_S
-            while not holds(*await connection.fetchrow(_STANDING)):
+            while True:
+                read, dirty = await connection.fetchrow(_STANDING)
+                if holds(read, dirty):
+                    return time.monotonic(), read
                 if time.monotonic() > end:
                     raise RuntimeError("the workers did not get there in time")
                 await asyncio.sleep(LOOK_S)
-            return time.monotonic()
         finally:
             await connection.close()
 
-    return float(wait_for(look()))
+    found: tuple[float, int] = wait_for(look())
+    return found
 
 
 def records_of(posts: Sequence[bytes], city: City) -> list[Record]:
@@ -143,10 +163,10 @@ def _recovery_s() -> float:
             missed, coming = records[: STOP_S * PACE], records[STOP_S * PACE :]
             asyncio.run(preload(kafka.servers, missed))
             city.start_without_waiting("aggregate")
-            begun = read_until(city, lambda read, _: read > 0)
+            begun, _ = read_until(city, lambda read, _: read > 0)
             poster = threading.Thread(target=lambda: asyncio.run(_pace(kafka.servers, coming)), daemon=True)
             poster.start()
-            caught = read_until(
+            caught, _ = read_until(
                 city, lambda read, _: read >= len(missed) + min(len(coming), int((time.monotonic() - begun - 1) * PACE))
             )
             return caught - begun
