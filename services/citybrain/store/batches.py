@@ -20,6 +20,7 @@ from citybrain.store.queries import load
 _SQL = load("batch")
 _PAIRS = load("pairs")
 ROLE = "aggregate"
+STATEMENT_TIMEOUT = "30s"  # a batch's statements take fractions of a second each
 _EVENT_COLUMNS = (
     "time", "source_no", "id", "type", "subject", "area", "given_area", "data", "extensions", "flags", "fingerprint",
     "accepted_at",
@@ -79,7 +80,11 @@ async def open_positions(
 
 
 async def move(connection: Connection, topic: str, moves: Sequence[Move]) -> bool:
-    """Compare and swap the offsets. False: another owner was ahead, and this transaction has to be dropped."""
+    """Compare and swap the offsets. False: another owner was ahead, and this transaction has to be dropped.
+
+    One that hangs within a COPY is not idle to PostgreSQL: it gives way to its successor after STATEMENT_TIMEOUT.
+    """
+    await connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT}'")
     return len(await connection.fetch(_SQL["move"], ROLE, topic, *_columns(moves))) == len(moves)
 
 
