@@ -132,9 +132,11 @@ async def until_cancelled(
 ) -> None:
     """Steps, each begun anew after a failure. A step says whether there may be more to do at once.
 
-    If so it is followed after `rest_s` (of the seconds it took), otherwise when `wake` is set or after `idle_s`.
+    If so it is followed after `rest_s` (of the seconds it took), otherwise when `wake` is set or after `idle_s`. `wake` is
+    cleared as a step begins, which sees what was there by then.
     """
     while True:
+        wake.clear()
         begun = time.monotonic()
         try:
             busy = await step()
@@ -144,7 +146,6 @@ async def until_cancelled(
             continue
         if not busy:
             await woken(wake, idle_s)
-            wake.clear()
         elif (rest := rest_s(time.monotonic() - begun)) > 0:
             await asyncio.sleep(rest)
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from citybrain.aggregate.announced import Announced
@@ -20,11 +21,11 @@ from citybrain.aggregate.columns import micros_of
 from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.newest import Newest
 from citybrain.aggregate.watermark import gaps
-from citybrain.aggregate.windows import MINUTE, SERIES, dirty_rows, minutes, paired, with_events
+from citybrain.aggregate.windows import MINUTE, dirty_rows, minutes, paired, with_events
 from citybrain.loops import beside_the_loop
 from citybrain.store import batches
 from citybrain.store.batches import Change, Figures, Move
-from citybrain.store.dictionary import Dictionary
+from citybrain.store.dictionary import Dictionary, Series, SeriesRows
 from citybrain.store.pool import Connection
 from citybrain_schemas.events import EVENT_TYPES
 
@@ -132,7 +133,7 @@ class Shaped(NamedTuple):
 
     readings: pl.DataFrame
     minutes: pl.DataFrame
-    series: list[tuple[str | None, ...]]  # of the rows of minutes
+    series: SeriesRows  # of the rows of minutes
     assets: pl.DataFrame
     late: pl.DataFrame
 
@@ -140,7 +141,7 @@ class Shaped(NamedTuple):
 def _shape(new: pl.DataFrame, readings: pl.DataFrame, watermark: int) -> Shaped:
     mine = with_events(readings, new)
     frame = minutes(mine)
-    return Shaped(mine, frame, frame.select(SERIES).rows(), _assets(new), late_assets(new, watermark))
+    return Shaped(mine, frame, SeriesRows.of(frame), _assets(new), late_assets(new, watermark))
 
 
 async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.DataFrame, context: BatchContext) -> Change:
@@ -165,11 +166,10 @@ async def _store_new(connection: Connection, new: pl.DataFrame, readings: pl.Dat
 
 def _numbered(frame: pl.DataFrame, series: list[int], parents: list[int], context: BatchContext) -> pl.DataFrame:
     """Minutes with their series' numbers, and whether they seem to be new."""
-    are_new = context.newest.are_new(series, (frame["minute"] // MINUTE).to_list(), context.dictionary.born)
+    minutes_since_1970 = (frame["minute"] // MINUTE).to_numpy()
+    are_new = context.newest.are_new(np.array(series, np.int64), minutes_since_1970, context.dictionary.born)
     return frame.with_columns(
-        pl.Series("series", series, dtype=pl.Int32),
-        pl.Series("parent", parents, dtype=pl.Int32),
-        pl.Series("is_new", are_new, dtype=pl.Boolean),
+        pl.Series("series", series, dtype=pl.Int32), pl.Series("parent", parents, dtype=pl.Int32), pl.Series("is_new", are_new)
     )
 
 
@@ -180,7 +180,8 @@ def _dirty(parents: list[int], starts: list[int], context: BatchContext) -> pl.D
 async def _store_pairs(connection: Connection, readings: pl.DataFrame, dictionary: Dictionary) -> list[tuple[int, int, datetime]]:
     """Readings that need a partner; the (series, area series, minute) that changed."""
     touched = await batches.add_pairs(connection, paired(readings))
-    rows = ((metric, area, subject, None) for metric, subject, area, _ in touched)
+    names = [(metric, area, subject, None) for metric, subject, area, _ in touched]
+    rows = SeriesRows.of(pl.DataFrame(names, schema=dict.fromkeys(Series._fields, pl.String), orient="row"))
     numbers, parents = await dictionary.number_rows(connection, rows)
     return await batches.derive_pairs(
         connection, [(*row, number, parent) for row, number, parent in zip(touched, numbers, parents, strict=True)]

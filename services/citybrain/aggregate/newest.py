@@ -6,30 +6,46 @@ guess is good because an asset's rows have one writer, whose batches are fenced.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-MAX_REMEMBERED = 500_000
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_NUMBER = 8_000_000  # series beyond are not remembered; numbers go up by 16 a series, so these are half a million
 AT_LEAST = 500  # rows: fewer are written before two more round trips are made
 CAREFUL_BATCHES = 50  # after one with identities that were known
+_UNKNOWN = -1
+
+Numbers = NDArray[np.int64]
+Minutes = NDArray[np.int32]
+
+
+def _nothing() -> Minutes:
+    return np.empty(0, np.int32)
 
 
 @dataclass(slots=True)
 class Newest:
     """The newest minute of each series that this process has stored, and for how many batches identities are checked first."""
 
-    _known: dict[int, int] = field(default_factory=dict)
-    _fresh: dict[int, int] = field(default_factory=dict)
+    _known: Minutes = field(default_factory=_nothing)  # by a series' number
+    _fresh: list[tuple[Numbers, Numbers]] = field(default_factory=list)
     _careful: int = 0
 
-    def are_new(self, series: Sequence[int], minutes: Sequence[int], born: Collection[int]) -> list[bool]:
+    def are_new(self, series: Numbers, minutes: Numbers, born: Collection[int]) -> NDArray[np.bool_]:
         """Of each row, whether its series' rows were all older; `born` are series that had none. Of a small batch no row is."""
-        known, newest = self._known, self._fresh
-        found = [minute > known.get(number, minute) or number in born for number, minute in zip(series, minutes, strict=True)]
-        for number, minute in zip(series, minutes, strict=True):
-            if minute > newest.get(number, -1):
-                newest[number] = minute
-        return found if len(found) >= AT_LEAST else [False] * len(found)
+        within = series < MAX_NUMBER
+        numbers, ended = series[within], minutes[within]
+        self._fresh.append((numbers, ended))
+        found = np.zeros(len(series), np.bool_)
+        if len(series) < AT_LEAST:
+            return found
+        if len(numbers):
+            self._reach(int(numbers.max()))
+            known = self._known[numbers]
+            found[within] = (known != _UNKNOWN) & (ended > known)
+        return found | np.isin(series, list(born)) if born else found
 
     def expects_new_identities(self, count: int) -> bool:
         """Whether it is worth a try to store so many as if none was known."""
@@ -41,13 +57,18 @@ class Newest:
 
     def committed(self) -> None:
         """The transaction holds."""
-        if len(self._known) + len(self._fresh) > MAX_REMEMBERED:
-            self._known.clear()
-        for number, minute in self._fresh.items():
-            if minute > self._known.get(number, -1):
-                self._known[number] = minute
-        self._fresh = {}
+        for numbers, minutes in self._fresh:
+            if len(numbers):
+                self._reach(int(numbers.max()))
+                np.maximum.at(self._known, numbers, minutes.astype(np.int32))
+        self._fresh = []
 
     def rolled_back(self) -> None:
         """The transaction is gone."""
-        self._fresh = {}
+        self._fresh = []
+
+    def _reach(self, number: int) -> None:
+        """Have room up to this number."""
+        if (room := number + 1 - len(self._known)) > 0:
+            more = np.full(max(room, len(self._known)), _UNKNOWN, np.int32)
+            self._known = np.concatenate([self._known, more])

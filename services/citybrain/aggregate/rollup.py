@@ -93,7 +93,11 @@ class Rollup:
 
     async def _loop(self) -> None:
         step = self.metrics.loops.begin("rollup").around(self.step)
-        await until_cancelled(step, self._failed, self.wake, IDLE_S, lambda took_s: min(LONGEST_REST_S, REST_SHARE * took_s))
+        await until_cancelled(step, self._failed, self.wake, IDLE_S, self._rest_s)
+
+    def _rest_s(self, took_s: float) -> float:
+        """While batches are stored here, let more of them gather; what is left after them is made without a rest."""
+        return min(LONGEST_REST_S, REST_SHARE * took_s) if self.wake.is_set() else 0.0
 
     def _failed(self, error: Exception) -> None:
         note_failure(_log, "rollup_failed", self.metrics.aggregate_errors, error)

@@ -90,7 +90,8 @@ async def move(connection: Connection, topic: str, moves: Sequence[Move]) -> boo
 
 async def finish(connection: Connection, topic: str, partition: int, figures: Figures, change: Change) -> None:
     """Add to the figures and tell alert what changed; a partition's row carries the figures, their sum is what counts."""
-    await connection.execute(_SQL["finish"], ROLE, topic, partition, *figures, *change)
+    numbers = [_array(pl.Series(column, dtype=pl.Int32)) for column in (change.series, change.minutes)]
+    await connection.execute(_SQL["finish"], ROLE, topic, partition, *figures, *numbers, *change[2:])
 
 
 async def add_gaps(connection: Connection, topic: str, gaps: Sequence[tuple[int, datetime, datetime]]) -> None:

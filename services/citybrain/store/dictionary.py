@@ -7,13 +7,16 @@ forgotten by `rolled_back`. The memory is bounded: when it is full it starts ane
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import polars as pl
 
 from citybrain.store.pool import Connection, Pool, translated
 from citybrain.store.queries import load
 
 _SQL = load("dictionary")
 MAX_REMEMBERED = 1_000_000
+_SEPARATOR = "\x01"
 SHARDS = 16  # a series' number says its shard: number % SHARDS
 
 
@@ -26,9 +29,27 @@ class Series(NamedTuple):
     source: str | None = None
 
     @property
+    def is_of_area(self) -> bool:
+        return self.subject is None and self.source is None
+
+    @property
     def of_area(self) -> Series:
         """The area's own series, which rows of this one add to."""
         return Series(self.metric, self.area)
+
+
+class SeriesRows(NamedTuple):
+    """Series as columns (metric, area, subject, source), and a key of each, by which one that is known is found."""
+
+    names: pl.DataFrame
+    keys: list[str]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> SeriesRows:
+        """From a frame that has these columns. Names hold no control characters."""
+        names = rows.select(Series._fields)
+        key = pl.concat_str(pl.all().fill_null(""), separator=_SEPARATOR)
+        return cls(names, names.select(key).to_series().to_list())
 
 
 class Dictionary:
@@ -37,17 +58,17 @@ class Dictionary:
     def __init__(self, shard: Callable[[Series], int]) -> None:
         self._shard = shard
         self.sources: dict[str, int] = {}
-        self.series: dict[Series, int] = {}
+        self.series: dict[Series, int] = {}  # of areas; those of assets are asked for by their keys
         self._names: dict[int, Series] = {}
         self._new_sources: dict[str, int] = {}
         self._new_series: dict[Series, int] = {}
-        self._pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}  # a series as a plain tuple: its number and its area's
-        self._new_pairs: dict[tuple[str | None, ...], tuple[int, int]] = {}
+        self._pairs: dict[str, tuple[int, int]] = {}  # of a series' key: its number and its area's
+        self._new_pairs: dict[str, tuple[int, int]] = {}
         self.born: set[int] = set()  # series that this transaction has added
 
     def committed(self) -> None:
         """Keep what the transaction added."""
-        if len(self.series) + len(self._new_series) > MAX_REMEMBERED:
+        if sum(map(len, (self.series, self._new_series, self._pairs, self._new_pairs))) > MAX_REMEMBERED:
             self.series.clear()
             self._names.clear()
             self._pairs.clear()
@@ -94,19 +115,19 @@ class Dictionary:
             self.born |= {row["series_no"] for row in new}
             rows = await connection.fetch(_SQL["find_series"], *columns)
             added = {one: row["series_no"] for one, row in zip(missing, rows, strict=True)}
-            self._new_series |= added
+            self._new_series |= {one: number for one, number in added.items() if one.is_of_area}
             found |= added
         return found
 
-    async def number_rows(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> tuple[list[int], list[int]]:
-        """The numbers of series given as (metric, area, subject, source), and of their areas' own series; parallel lists."""
-        asked = list(rows)
-        found = list(map(self._pairs.get, asked))
-        unknown = {Series(*row) for row, pair in zip(asked, found, strict=True) if pair is None}
-        if unknown:
-            numbers = await self.number_series(connection, unknown | {one.of_area for one in unknown})
-            self._new_pairs |= {one: (numbers[one], numbers[one.of_area]) for one in unknown}
-            found = [pair or self._new_pairs[row] for row, pair in zip(asked, found, strict=True)]
+    async def number_rows(self, connection: Connection, rows: SeriesRows) -> tuple[list[int], list[int]]:
+        """The numbers of series, and of their areas' own series; parallel lists."""
+        found = list(map(self._pairs.get, rows.keys))
+        if None in found:
+            asked = zip(rows.keys, rows.names.iter_rows(), found, strict=True)
+            unknown = {key: Series(*names) for key, names, pair in asked if pair is None}
+            numbers = await self.number_series(connection, {*unknown.values(), *(one.of_area for one in unknown.values())})
+            self._new_pairs |= {key: (numbers[one], numbers[one.of_area]) for key, one in unknown.items()}
+            found = [pair or self._new_pairs[key] for key, pair in zip(rows.keys, found, strict=True)]
         pairs = [pair for pair in found if pair is not None]
         return [number for number, _ in pairs], [parent for _, parent in pairs]
 

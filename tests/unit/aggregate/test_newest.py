@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from citybrain.aggregate import newest
@@ -13,41 +14,46 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newest, "AT_LEAST", 1)
 
 
+def are_new(guess: Newest, series: list[int], minutes: list[int], born: set[int]) -> list[bool]:
+    return guess.are_new(np.array(series), np.array(minutes), born).tolist()
+
+
 def test_only_minutes_after_the_newest_that_was_committed_are_new() -> None:
     guess = Newest()
-    assert guess.are_new([1, 1, 2], [10, 11, 10], set()) == [False, False, False]
+    assert are_new(guess, [1, 1, 2], [10, 11, 10], set()) == [False, False, False]
     guess.committed()
-    assert guess.are_new([1, 1, 1, 2, 3], [11, 12, 13, 11, 11], set()) == [False, True, True, True, False]
+    assert are_new(guess, [1, 1, 1, 2, 3], [11, 12, 13, 11, 11], set()) == [False, True, True, True, False]
 
 
 def test_a_series_that_was_numbered_just_now_has_no_row() -> None:
-    assert Newest().are_new([1, 2], [10, 10], {2}) == [False, True]
+    assert are_new(Newest(), [1, 2], [10, 10], {2}) == [False, True]
 
 
 def test_what_was_rolled_back_is_not_remembered() -> None:
     guess = Newest()
-    guess.are_new([1], [10], set())
+    are_new(guess, [1], [10], set())
     guess.committed()
-    guess.are_new([1], [20], set())
+    are_new(guess, [1], [20], set())
     guess.rolled_back()
-    assert guess.are_new([1], [15], set()) == [True]
+    assert are_new(guess, [1], [15], set()) == [True]
 
 
 def test_an_older_minute_does_not_move_the_newest_back() -> None:
     guess = Newest()
     for minute in (20, 10):
-        guess.are_new([1], [minute], set())
+        are_new(guess, [1], [minute], set())
         guess.committed()
-    assert guess.are_new([1, 1], [15, 21], set()) == [False, True]
+    assert are_new(guess, [1, 1], [15, 21], set()) == [False, True]
 
 
 def test_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newest, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(newest, "MAX_NUMBER", 3)
     guess = Newest()
-    for number in range(10):
-        guess.are_new([number], [1], set())
+    for minute in (1, 2):
+        found = are_new(guess, [1, 2, 3, 10_000], [minute] * 4, set())
         guess.committed()
-    assert len(guess._known) <= 3
+    assert found == [True, True, False, False]
+    assert len(guess._known) <= 6
 
 
 def test_after_known_identities_a_number_of_batches_is_checked_first() -> None:
@@ -63,5 +69,5 @@ def test_after_known_identities_a_number_of_batches_is_checked_first() -> None:
 def test_a_small_batch_takes_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newest, "AT_LEAST", 3)
     guess = Newest()
-    assert guess.are_new([1, 2], [10, 10], {1, 2}) == [False, False]
+    assert are_new(guess, [1, 2], [10, 10], {1, 2}) == [False, False]
     assert not guess.expects_new_identities(2)

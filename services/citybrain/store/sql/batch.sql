@@ -35,8 +35,8 @@ with counted as (
   returning batch
 )
 insert into change (role, partition, batch, series, minutes, late_subject, late_type, late_minute)
-select $1, $3, batch, $9, $10, $11, $12, $13 from counted
- where cardinality($9::integer[]) + cardinality($11::text[]) > 0
+select $1, $3, batch, $9::text::integer[], $10::text::integer[], $11, $12, $13 from counted
+ where $9::text <> '{}' or cardinality($11::text[]) > 0
 
 -- name: add_gaps
 -- Stretches without a heartbeat.
