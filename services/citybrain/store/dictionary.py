@@ -68,7 +68,7 @@ class Dictionary:
 
     def committed(self) -> None:
         """Keep what the transaction added."""
-        if sum(map(len, (self.series, self._new_series, self._pairs, self._new_pairs))) > MAX_REMEMBERED:
+        if len(self.series) + len(self._new_series) + len(self._pairs) + len(self._new_pairs) > MAX_REMEMBERED:
             self.series.clear()
             self._names.clear()
             self._pairs.clear()
