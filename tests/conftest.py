@@ -23,6 +23,15 @@ def pytest_report_header() -> str:
     return "store: TimescaleDB of CITYBRAIN_TEST_TIMESCALE_URL"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long the long tests took, whose time is bounded."""
+    reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
+    long = [one for one in reports if "long" in one.keywords]
+    if long:
+        tests = len({one.nodeid for one in long})
+        terminalreporter.write_line(f"{tests} long tests took {sum(one.duration for one in long) / 60:.1f} minutes")
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One PostgreSQL for the whole run, stopped at its end."""
