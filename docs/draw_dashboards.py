@@ -1,7 +1,7 @@
 """Draw docs/pictures of Grafana's dashboards: `python docs/draw_dashboards.py`. Grafana itself is not at hand.
 
 A city is seeded as the tests of dashboards do it, with fewer days, and each panel is drawn from the rows of its own query. So the
-pictures show what Grafana shows, not how it looks to the pixel. The pipeline's dashboard asks Prometheus and is not drawn.
+pictures show what Grafana shows, not how it looks to the pixel. The pipeline's dashboard asks Prometheus: draw_pipeline.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -117,14 +118,17 @@ def _axes(scale: _Scale, frame: Frame, marks: Sequence[float], unit: str) -> str
         y = scale.y(mark)
         found += f'<path class="grid" d="M{scale.left:.0f} {y:.0f}h{scale.width:.0f}"/>'
         found += label(scale.left - 5, y + 4, number_of(mark, unit), "small end")
-    hours = (frame.end - frame.begin) / timedelta(hours=1)
-    form, step = ("%H:%M", 4) if hours <= 25 else ("%m-%d", 24 * max(1, round(hours / 24 / 7)))
-    at = (frame.begin.astimezone(ZONE) + timedelta(hours=step)).replace(minute=0)
-    at = at.replace(hour=at.hour - at.hour % 4 if hours <= 25 else 0)
+    length = frame.end - frame.begin
+    days = timedelta(days=max(1, round(length / timedelta(days=7))))
+    step = timedelta(minutes=2) if length <= timedelta(hours=1) else timedelta(hours=4) if length <= timedelta(hours=25) else days
+    form = "%H:%M" if step < timedelta(days=1) else "%m-%d"
+    begin = frame.begin.astimezone(ZONE)
+    midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    at = midnight + step * math.ceil((begin - midnight) / step)
     while at < frame.end:
-        if at > frame.begin + (frame.end - frame.begin) * 0.03 and at < frame.end - (frame.end - frame.begin) * 0.03:
+        if frame.begin + length * 0.03 < at < frame.end - length * 0.03:
             found += label(scale.x(at), scale.top + scale.height + 15, at.strftime(form), "small middle")
-        at += timedelta(hours=step)
+        at += step
     return found
 
 

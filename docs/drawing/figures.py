@@ -25,7 +25,8 @@ PALETTE = (
     "#967302",
     "#2f575e",
 )
-_SCALED = {"short": "", "kwatth": " kWh"}
+_SCALED = {"short": "", "kwatth": " kWh", "ops": " ops/s", "reqps": " req/s", "eps": " evt/s"}
+_BYTES = {"bytes": (1024, (" B", " KiB", " MiB", " GiB", " TiB")), "Bps": (1000, (" B/s", " kB/s", " MB/s", " GB/s", " TB/s"))}
 _FIXED = {"pressurekpa": " kPa", "volt": " V", "celsius": " °C", "percent": "%", "m3": " m³"}
 _SPANS = (
     (86_400 * 365, "year", "年"),
@@ -60,10 +61,11 @@ def number_of(number: float, unit: str) -> str:
         return f"{_digits(number)}{unit.removeprefix('suffix:')}"
     if unit in _FIXED:
         return f"{_digits(number)}{_FIXED[unit]}"
-    for size, prefix in ((1e9, " Bil"), (1e6, " Mil"), (1e3, " K")):
-        if abs(number) >= size:
-            return f"{_digits(number / size)}{prefix}{_SCALED.get(unit, '')}"
-    return f"{_digits(number)}{_SCALED.get(unit, '')}"
+    if unit == "s":
+        return _span(number, "en")
+    base, names = _BYTES.get(unit, (1000, tuple(f"{prefix}{_SCALED.get(unit, '')}" for prefix in ("", " K", " Mil", " Bil"))))
+    place = max((n for n in range(len(names)) if abs(number) >= base**n), default=0)
+    return f"{_digits(number / base**place)}{names[place]}"
 
 
 def _digits(number: float) -> str:
@@ -78,6 +80,8 @@ def _span(seconds: float, language: str) -> str:
         if seconds >= size:
             count = _digits(seconds / size)
             return f"{count} {chinese}" if language == "zh" else f"{count} {english}{'s' * (count != '1' and english != 'min')}"
+    if 0 < seconds < 1:
+        return f"{_digits(seconds * 1000)} {'毫秒' if language == 'zh' else 'ms'}"
     return f"{_digits(seconds)} {'秒' if language == 'zh' else 's'}"
 
 
