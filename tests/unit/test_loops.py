@@ -3,46 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Collection, Sequence
 
 from citybrain.loops import until_cancelled
 
 
-async def run(answers: list[bool], wake: asyncio.Event, woken_in: set[int], idle_s: float = 60.0) -> list[bool]:
-    """So many steps with these answers, `wake` being set within some of them; of each rest, whether it was set."""
+async def run(
+    busy: Sequence[bool], woken_in: Collection[int] = (), rest_s: float = 0.0, idle_s: float = 60.0
+) -> tuple[list[float], list[bool]]:
+    """When each step began, after so many with these answers, and at each rest whether `wake` was set, as it is within some
+    steps. Too long a wait is an error."""
+    begun: list[float] = []
     rests: list[bool] = []
-    done = 0
+    wake = asyncio.Event()
+    wake.set()  # before the first step, which sees what there is
 
     async def step() -> bool:
-        nonlocal done
-        if done == len(answers):
+        begun.append(time.monotonic())
+        if len(begun) > len(busy):
             raise asyncio.CancelledError
-        if done in woken_in:
+        if len(begun) - 1 in woken_in:
             wake.set()
-        done += 1
-        return answers[done - 1]
+        return busy[len(begun) - 1]
 
-    def rest_s(_: float) -> float:
+    def rest(_: float) -> float:
         rests.append(wake.is_set())
-        return 0.0
+        return rest_s
 
     try:
-        async with asyncio.timeout(5):
-            await until_cancelled(step, lambda error: None, wake, idle_s, rest_s)
+        async with asyncio.timeout(10):
+            await until_cancelled(step, lambda _: None, wake, idle_s, rest)
     except asyncio.CancelledError:
         pass
-    assert done == len(answers)
-    return rests
+    assert len(begun) == len(busy) + 1
+    return begun, rests
 
 
-async def test_a_rest_is_told_whether_anything_came_during_the_step() -> None:
-    wake = asyncio.Event()
-    wake.set()  # before the first step, which sees it
-    assert await run([True, True, True], wake, {1}) == [False, True, False]
+async def test_a_rest_is_told_whether_anything_came_during_its_step() -> None:
+    assert (await run([True, True, True], woken_in={1}))[1] == [False, True, False]
 
 
-async def test_what_came_during_the_last_step_is_looked_at_without_waiting() -> None:
-    assert await run([True, False, True], asyncio.Event(), {1}) == [False, False]
+async def test_after_a_busy_step_there_is_a_rest() -> None:
+    begun, _ = await run([True, True], rest_s=0.1)
+    assert begun[2] - begun[0] >= 0.2
+
+
+async def test_what_came_during_a_step_that_found_nothing_is_looked_at_without_waiting() -> None:
+    await run([False, False], woken_in={0, 1})
 
 
 async def test_nothing_to_do_is_followed_by_another_look() -> None:
-    assert await run([False, False, True], asyncio.Event(), set(), idle_s=0.01) == [False]
+    begun, rests = await run([False, False], idle_s=0.1)
+    assert begun[1] - begun[0] >= 0.1
+    assert rests == []

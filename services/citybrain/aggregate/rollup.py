@@ -77,6 +77,7 @@ class Rollup:
     membership: Membership = field(default_factory=lambda: FixedMembership(ALL))
     _tree: SeriesTree = field(init=False)
     _later_from: float = 0.0
+    _has_left: bool = False  # the last pass took as much as it may
     _leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,8 +97,9 @@ class Rollup:
         await until_cancelled(step, self._failed, self.wake, IDLE_S, self._rest_s)
 
     def _rest_s(self, took_s: float) -> float:
-        """While batches are stored here, let more of them gather; what is left after them is made without a rest."""
-        return min(LONGEST_REST_S, REST_SHARE * took_s) if self.wake.is_set() else 0.0
+        """More gathers meanwhile. What a full pass has left is made at once, unless batches are being stored here."""
+        left_alone = self._has_left and not self.wake.is_set()
+        return 0.0 if left_alone else min(LONGEST_REST_S, REST_SHARE * took_s)
 
     def _failed(self, error: Exception) -> None:
         note_failure(_log, "rollup_failed", self.metrics.aggregate_errors, error)
@@ -138,11 +140,11 @@ class Rollup:
         through = now.standing.watermark
         if through is not None:
             self.metrics.aggregate_watermark.set(through.timestamp())
-        taken, more = await rollups.take_dirty(connection, shards, MAX_DIRTY)
+        taken, self._has_left = await rollups.take_dirty(connection, shards, MAX_DIRTY)
         changed = await self._areas(now, "1m", [(row.start, row.series) for row in taken if row.step == "1m"], None)
         zone = now.city.settings.zone
         await rollups.put_later(connection, [(*row, end_of(row.step, row.start, zone)) for row in taken if row.step != "1m"])
-        if through is None or more:
+        if through is None or self._has_left:
             return await self._tell(now, None, changed) or bool(taken)
         had_due = (not taken or time.monotonic() >= self._later_from) and await self._due(now, through)
         return await self._tell(now, through.replace(second=0, microsecond=0), changed) or bool(taken) or had_due
