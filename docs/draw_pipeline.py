@@ -7,14 +7,17 @@ aggregate is stopped for a while, so that the picture shows what a lag looks lik
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from places import minutes_ago, occupancy, stamp, write_profile  # noqa: E402 - 
 from city import free_port  # noqa: E402
 from cluster import Role, cluster  # noqa: E402
 from dashboards import documents  # noqa: E402 - the tests' own way to read dashboards
-from prometheus_server import PrometheusServer  # noqa: E402
+from prometheus_server import PrometheusServer, can_start  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 ROLES = ("ingest", "aggregate", "alert", "deliver", "api")
@@ -51,7 +54,8 @@ def _rows(server: PrometheusServer, panel: Mapping[str, Any], begin: datetime, e
     for target in panel["targets"]:
         query, name = _filled(target["expr"]), target["legendFormat"]
         if panel["type"] == "stat":
-            found += [{name: float(one["value"][1])} for one in server.get("query", query=query, time=end.timestamp())["result"]]
+            values = [float(one["value"][1]) for one in server.rows(query, end.timestamp())]
+            found += [{name: value} for value in values if math.isfinite(value)]
             continue
         span = {"start": begin.timestamp(), "end": end.timestamp(), "step": _STEP_S}
         for one in server.get("query_range", query=query, **span)["result"]:
@@ -82,25 +86,53 @@ def _filled(query: str) -> str:
     return query
 
 
-def _post(ingest: Role, api: Role, ended: threading.Event) -> None:
-    """Events at a steady pace, one of each batch a bad one; somebody reads."""
-    while not ended.wait(PAUSE_S):
-        batch = [occupancy(n % 90, subject=f"lot-{n}", time=stamp(minutes_ago(0))) for n in range(EVENTS)]
-        ingest.post([*batch, occupancy(type="nothing")])
-        span = {"from": stamp(minutes_ago(30)), "to": stamp(minutes_ago(0))}
-        api.get("/v1/series", metric="parking.occupied_ratio", area="610600", **span)
+def _rounds(ingest: Role, api: Role, ended: threading.Event) -> None:
+    """Events at a steady pace, one of each batch a bad one; somebody reads, and now and then a page is delivered."""
+    with _desk() as url:
+        endpoint = {"name": "desk", "url": url, "format": "citybrain"}
+        made = api.send("POST", "/v1/endpoints", json.dumps(endpoint).encode(), {"Content-Type": "application/json"}).json["id"]
+        while not ended.wait(PAUSE_S):
+            batch = [occupancy(n % 90, subject=f"lot-{n}", time=stamp(minutes_ago(0))) for n in range(EVENTS)]
+            ingest.post([*batch, occupancy(type="nothing")])
+            span = {"from": stamp(minutes_ago(30)), "to": stamp(minutes_ago(0))}
+            api.get("/v1/series", metric="parking.occupied_ratio", area="610600", **span)
+            if time.time() % 5 < PAUSE_S:
+                api.send("POST", f"/v1/endpoints/{made}/test")
+
+
+@contextmanager
+def _desk() -> Iterator[str]:
+    """A receiver's address; it says yes to everything."""
+
+    class Yes(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Yes)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _drawn(root: Path, minutes: float) -> str:
     ports = {role: free_port() for role in ROLES}
     server = PrometheusServer(root / "prometheus", {role: [port] for role, port in ports.items()})
+    values = {"CITYBRAIN_DELIVERY_NETWORKS": "127.0.0.0/8", "CITYBRAIN_DELIVERY_HTTP": "true"}
     ended = threading.Event()
-    with cluster(root, profile=write_profile(root / "city")) as city:
+    with cluster(root, profile=write_profile(root / "city"), **values) as city:
         roles = {role: city.start(role, CITYBRAIN_METRICS_PORT=str(port)) for role, port in ports.items()}
-        server.start()
-        poster = threading.Thread(target=_post, args=(roles["ingest"], roles["api"], ended))
+        poster = threading.Thread(target=_rounds, args=(roles["ingest"], roles["api"], ended))
         poster.start()
         try:
+            server.start()
             begin = datetime.now(UTC)
             time.sleep(minutes * 60 * 0.6)
             roles["aggregate"].pause()
@@ -121,6 +153,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PICTURES, metavar="DIR", help="where the pictures go")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the cluster works")
     asked = parser.parse_args()
+    if not can_start():
+        sys.exit("prometheus is not installed (Debian: prometheus)")
     with tempfile.TemporaryDirectory() as folder:
         text = _drawn(Path(folder), asked.minutes)
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 _AXIS, _FOOT = 58, 40  # pixels left of a chart, below it
+_STEPS = [timedelta(minutes=minutes) for minutes in (2, 10, 30, 60, 240)]  # of the axis of time; days beyond
 _MOST_POINTS = 220  # of a line: a pixel is no wider
 
 
@@ -120,7 +121,7 @@ def _axes(scale: _Scale, frame: Frame, marks: Sequence[float], unit: str) -> str
         found += label(scale.left - 5, y + 4, number_of(mark, unit), "small end")
     length = frame.end - frame.begin
     days = timedelta(days=max(1, round(length / timedelta(days=7))))
-    step = timedelta(minutes=2) if length <= timedelta(hours=1) else timedelta(hours=4) if length <= timedelta(hours=25) else days
+    step = next((one for one in _STEPS if length <= 8 * one), days)
     form = "%H:%M" if step < timedelta(days=1) else "%m-%d"
     begin = frame.begin.astimezone(ZONE)
     midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 from citybrain.aggregate import newest
 from citybrain.aggregate.newest import Newest
 from citybrain.bus.port import Record
+from citybrain.store import batches
+from citybrain.store.pool import Connection
 from pipeline import Pipeline, pipeline
 from records import CITY, GRIDS, minutes_later, occupancy, records, small_city
 
@@ -26,6 +29,22 @@ def round_of(n: int, minute: float) -> list[Record]:
 
 async def counts(city: Pipeline) -> list[int]:
     return [row["count"] for row in await city.rows("1m", "parking.occupied", CITY, leaf=False)]
+
+
+async def test_what_a_city_at_work_stores_is_copied(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[tuple[str, bool]] = []
+    plain = batches._copied
+
+    async def spied(connection: Connection, table: str, shape: batches._Shape, rows: pl.DataFrame) -> bool:
+        copied.append((table, await plain(connection, table, shape, rows)))
+        return copied[-1][1]
+
+    monkeypatch.setattr(batches, "_copied", spied)
+    async with pipeline(database, small_city()) as city:
+        for n in range(3):
+            await city.post(round_of(n, n))
+            await city.worker.step()
+    assert copied == [("event_identity", True), ("metric_window_1m", True)] * 3
 
 
 async def test_rows_of_others_under_the_same_keys_are_added_to(database: str) -> None:

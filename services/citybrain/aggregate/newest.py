@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_NUMBER = 8_000_000  # series beyond are not remembered; numbers go up by 16 a series, so these are half a million
+from citybrain.store.dictionary import SHARDS
+
+MAX_SERIES = 8_000_000  # the first that a city numbered; later ones are not remembered
 AT_LEAST = 500  # rows: fewer are written before two more round trips are made
 CAREFUL_BATCHES = 50  # after one with identities that were known
 _UNKNOWN = -1
@@ -29,21 +31,22 @@ def _nothing() -> Minutes:
 class Newest:
     """The newest minute of each series that this process has stored, and for how many batches identities are checked first."""
 
-    _known: Minutes = field(default_factory=_nothing)  # by a series' number
+    _known: Minutes = field(default_factory=_nothing)  # by number // SHARDS, which goes up by one a series
     _fresh: list[tuple[Numbers, Numbers]] = field(default_factory=list)
     _careful: int = 0
 
     def are_new(self, series: Numbers, minutes: Numbers, born: Collection[int]) -> NDArray[np.bool_]:
         """Of each row, whether its series' rows were all older; `born` are series that had none. Of a small batch no row is."""
-        within = series < MAX_NUMBER
-        numbers, ended = series[within], minutes[within]
-        self._fresh.append((numbers, ended))
+        slots = series // SHARDS
+        within = slots < MAX_SERIES
+        slots, ended = slots[within], minutes[within]
+        self._fresh.append((slots, ended))
         found = np.zeros(len(series), np.bool_)
         if len(series) < AT_LEAST:
             return found
-        if len(numbers):
-            self._reach(int(numbers.max()))
-            known = self._known[numbers]
+        if len(slots):
+            self._reach(int(slots.max()))
+            known = self._known[slots]
             found[within] = (known != _UNKNOWN) & (ended > known)
         return found | np.isin(series, list(born)) if born else found
 
@@ -57,18 +60,18 @@ class Newest:
 
     def committed(self) -> None:
         """The transaction holds."""
-        for numbers, minutes in self._fresh:
-            if len(numbers):
-                self._reach(int(numbers.max()))
-                np.maximum.at(self._known, numbers, minutes.astype(np.int32))
+        for slots, minutes in self._fresh:
+            if len(slots):
+                self._reach(int(slots.max()))
+                np.maximum.at(self._known, slots, minutes.astype(np.int32))
         self._fresh = []
 
     def rolled_back(self) -> None:
         """The transaction is gone."""
         self._fresh = []
 
-    def _reach(self, number: int) -> None:
-        """Have room up to this number."""
-        if (room := number + 1 - len(self._known)) > 0:
-            more = np.full(max(room, len(self._known)), _UNKNOWN, np.int32)
+    def _reach(self, slot: int) -> None:
+        """Have room up to this slot, and for as many again."""
+        if slot >= len(self._known):
+            more = np.full(min(2 * slot + 1, MAX_SERIES) - len(self._known), _UNKNOWN, np.int32)
             self._known = np.concatenate([self._known, more])

@@ -38,7 +38,7 @@ IDLE_S = 0.5
 MAX_DIRTY = 50_000
 MAX_DUE = 20_000
 MAX_STATEMENT_ROWS = 5_000
-REST_SHARE, LONGEST_REST_S = 6.0, 1.5  # under load a pass takes what many batches made dirty, at most a seventh of the time
+REST_SHARE, LONGEST_REST_S = 6.0, 1.5  # between passes, so that one takes what many batches made dirty
 LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
 _Row = TypeVar("_Row")
 
@@ -156,7 +156,8 @@ class Rollup:
         stored = now.standing.final_through
         for step, unread_from in (("1h", hour_start(stored)), ("1d", day_start(stored, now.city.settings.zone))):
             await self._longer(now, step, [(start, series, end) for name, start, series, end in due if name == step], unread_from)
-        if len(due) < MAX_DUE:
+        self._has_left = len(due) >= MAX_DUE
+        if not self._has_left:
             if now.shards != ALL:
                 await rollups.shards_passed(now.connection, now.shards, None, through)
             if (final := now.of_all(through, now.standing.others_final)) is not None:

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from citybrain.city.local_time import day_starts_us, next_day_start
+from citybrain.store.dictionary import Series
 
 MINUTE, HOUR = 60_000_000, 3_600_000_000
-SERIES = ("metric", "area", "subject", "source")
 PAIR_ROLES = ("register", "direct", "started", "ended")
 _SEPARATOR = "\x01"  # sorts before every character that an attribute may hold
 
@@ -58,7 +58,7 @@ def minutes(readings: pl.DataFrame) -> pl.DataFrame:
     grouped = (
         readings.filter(~is_paired().fill_null(value=False))
         .with_columns(source.alias("source"), (pl.col("at") // MINUTE * MINUTE).alias("minute"))
-        .group_by(*SERIES, "minute")
+        .group_by(*Series._fields, "minute")
         .agg(
             pl.len().cast(pl.Int64).alias("count"),
             value.cast(pl.Int128).sum().alias("sum"),

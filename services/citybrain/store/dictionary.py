@@ -58,7 +58,7 @@ class Dictionary:
     def __init__(self, shard: Callable[[Series], int]) -> None:
         self._shard = shard
         self.sources: dict[str, int] = {}
-        self.series: dict[Series, int] = {}  # of areas; those of assets are asked for by their keys
+        self.series: dict[Series, int] = {}  # of areas; those of assets and sources are found by their keys
         self._names: dict[int, Series] = {}
         self._new_sources: dict[str, int] = {}
         self._new_series: dict[Series, int] = {}

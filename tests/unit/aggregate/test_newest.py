@@ -7,6 +7,7 @@ import pytest
 
 from citybrain.aggregate import newest
 from citybrain.aggregate.newest import CAREFUL_BATCHES, Newest
+from citybrain.store.dictionary import SHARDS
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def are_new(guess: Newest, series: list[int], minutes: list[int], born: set[int]) -> list[bool]:
-    return guess.are_new(np.array(series), np.array(minutes), born).tolist()
+    """Of the first, second, … series that a city has numbered, each in some shard."""
+    numbers = [one * SHARDS + one % 5 for one in range(max(series) + 1)]
+    found: list[bool] = guess.are_new(
+        np.array([numbers[one] for one in series]), np.array(minutes), {numbers[one] for one in born}
+    ).tolist()
+    return found
 
 
 def test_only_minutes_after_the_newest_that_was_committed_are_new() -> None:
@@ -47,13 +53,20 @@ def test_an_older_minute_does_not_move_the_newest_back() -> None:
 
 
 def test_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newest, "MAX_NUMBER", 3)
+    monkeypatch.setattr(newest, "MAX_SERIES", 4)
     guess = Newest()
     for minute in (1, 2):
-        found = are_new(guess, [1, 2, 3, 10_000], [minute] * 4, set())
+        found = are_new(guess, [1, 2, 3, 4, 10_000], [minute] * 5, set())
         guess.committed()
-    assert found == [True, True, False, False]
-    assert len(guess._known) <= 6
+    assert found == [True, True, True, False, False]
+    assert len(guess._known) == 4
+
+
+def test_numbers_of_before_there_were_shards_share_their_memory_and_are_taken_for_known() -> None:
+    guess = Newest()
+    for minute, expected in ((20, [False, False]), (10, [False, False]), (30, [True, True])):
+        assert guess.are_new(np.array([32, 33]), np.array([minute, minute]), ()).tolist() == expected
+        guess.committed()
 
 
 def test_after_known_identities_a_number_of_batches_is_checked_first() -> None:
