@@ -6,8 +6,16 @@ import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
+import asyncpg
+import pytest
+
+from citybrain.aggregate import worker
+from citybrain.aggregate.batch import BatchContext
+from citybrain.aggregate.decode import Decoded
 from citybrain.aggregate.worker import AggregateWorker
 from citybrain.bus.members import FixedMembership
+from citybrain.store.batches import Figures
+from citybrain.store.pool import Connection
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import Pipeline, pipeline
@@ -79,6 +87,36 @@ async def test_two_workers_share_the_partitions_and_miss_nothing(database: str) 
         assert await city.figures() == (1000, 1000, 0, 0, 0)
         rows = await city.rows("1m", "parking.occupied", CITY)
         assert [(row["count"], row["subjects"]) for row in rows] == [(50, 50)] * 20
+
+
+async def test_a_batch_that_takes_too_long_is_stored_in_smaller_parts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    store = worker.store_batch
+
+    async def slow(connection: Connection, decoded: Decoded, context: BatchContext) -> Figures:
+        sizes.append(decoded.records)
+        if decoded.records > 20:
+            raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+        return await store(connection, decoded, context)
+
+    monkeypatch.setattr(worker, "store_batch", slow)
+    monkeypatch.setattr(worker, "FEWEST_RECORDS", 10)
+    monkeypatch.setattr(worker, "RETRY_S", (0.01,))
+    async with pipeline(database, small_city()) as city:
+        for n in range(20):
+            await city.post(records([occupancy(f"{n}-{lot}", minutes_later(n), 1, subject=f"lot-{lot}") for lot in range(10)]))
+        one = FixedMembership(range(4))
+        task = asyncio.create_task(
+            AggregateWorker(city.pool, city.bus, EVENTS_TOPIC, small_city, Metrics(), membership=one, max_records=80).run()
+        )
+        async with asyncio.timeout(20):
+            while (await city.figures())[0] < 200:
+                await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await city.figures() == (200, 200, 0, 0, 0)
+    assert sizes[0] > 20
+    assert [size for size in sizes if size <= 20]
 
 
 async def test_a_late_reading_rewrites_only_its_own_rows(database: str) -> None:

@@ -33,6 +33,7 @@ from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 MAX_RECORDS = 20_000
+FEWEST_RECORDS = 500  # a failure halves batches down to this, a success adds it: what takes too long goes in smaller parts
 SMALL_BATCH = 2_000
 REST_SHARE, LONGEST_REST_S = 6.0, 0.4  # of two workers: a small batch costs hardly less than a large one
 WAIT_S, NO_PARTITIONS_S, FENCED_S = 1.0, 0.1, 0.2
@@ -68,10 +69,12 @@ class AggregateWorker:
     _positions: dict[int, Position] = field(default_factory=dict)
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
+    _most: int = field(init=False)  # records of the next batch
     _pulse: Pulse | None = None
 
     def __post_init__(self) -> None:
         self._dictionary = Dictionary(sharding(self.city))
+        self._most = self.max_records
 
     async def run(self) -> None:
         """Until cancelled. A failure is logged, and work begins again from the stored positions."""
@@ -94,6 +97,7 @@ class AggregateWorker:
 
     async def _failed(self, error: Exception) -> None:
         self._failures += 1
+        self._most = max(min(FEWEST_RECORDS, self.max_records), self._most // 2)
         if self._pulse is not None:
             self._pulse.failed(error)
         note_failure(_log, "aggregate_failed", self.metrics.aggregate_errors, error)
@@ -173,7 +177,7 @@ class AggregateWorker:
         return {partition: position.next_offset for partition, position in self._positions.items()}
 
     async def _prepare(self, offsets: dict[int, int]) -> Decoded | None:
-        fetched = await self.bus.fetch(self.topic, offsets, self.max_records)
+        fetched = await self.bus.fetch(self.topic, offsets, self._most)
         if not fetched:
             return None
         if sum(len(batch.values) for batch in fetched) < 500:
@@ -211,6 +215,7 @@ class AggregateWorker:
         self._newest.committed()
         self._limit.count(decoded.records, dead)
         self._failures = 0
+        self._most = min(self.max_records, self._most + FEWEST_RECORDS)
         self._come_round()
         self._go_to(decoded, context)
         self._tell(decoded, figures, time.monotonic() - begun)

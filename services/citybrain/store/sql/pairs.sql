@@ -21,7 +21,9 @@ select distinct t.metric, t.subject, t.area, date_trunc('minute', t.time) as sta
          order by n.time, n.key limit 1)) t
 
 -- name: derive
--- Make the touched minutes anew from their readings and each one's predecessor in its chain.
+-- Make the touched minutes anew from their readings and each one's predecessor in its chain. Readings are looked up minute by
+-- minute (`offset 0` keeps it so): before a new table has statistics the planner would join all readings of an asset with all of
+-- its minutes.
 with todo as materialized (
   select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::integer[], $6::integer[])
              as t (metric, subject, area, start, series, parent)
@@ -35,8 +37,11 @@ with todo as materialized (
                                   then (extract(epoch from p.time - before.time) * 1000000)::bigint end
          end as micros
     from todo t
-    join paired_reading p on p.subject = t.subject and p.metric = t.metric and p.area = t.area
-     and p.time >= t.start and p.time < t.start + interval '1 minute'
+    left join lateral (
+         select * from paired_reading p
+          where p.subject = t.subject and p.metric = t.metric and p.area = t.area
+            and p.time >= t.start and p.time < t.start + interval '1 minute'
+         offset 0) p on true
     left join lateral (
          select b.role, b.micros, b.time from paired_reading b
           where b.metric = p.metric and b.subject = p.subject and b.chain = p.chain and (b.time, b.key) < (p.time, p.key)
@@ -48,13 +53,12 @@ with todo as materialized (
      and r.was_reset <> coalesce(r.reset, false)
   returning 1
 ), fresh as (
-  select t.series, t.start, t.parent, count(r.micros) as count, coalesce(sum(r.micros), 0) as sum, min(r.micros) as min,
+  select r.series, r.start, r.parent, count(r.micros) as count, coalesce(sum(r.micros), 0) as sum, min(r.micros) as min,
          max(r.micros) as max,
          max((lpad((extract(epoch from r.time) * 1000000)::bigint::text, 16, '0') || e'\x01' || r.key || e'\x01'
               || r.micros::text) collate "C") filter (where r.micros is not null) as latest
-    from todo t
-    left join reading r on r.series = t.series and r.start = t.start
-   group by t.series, t.start, t.parent
+    from reading r
+   group by r.series, r.start, r.parent
 )
 insert into metric_window_1m as w (series, start, parent, leaf, count, sum, min, max, latest, subjects)
 select f.series, f.start, f.parent, true, f.count, f.sum, f.min, f.max, f.latest, 1 from fresh f

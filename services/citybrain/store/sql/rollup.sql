@@ -76,8 +76,11 @@ with todo as materialized (
   select w.series, t.start, t.parent, sum(w.count)::bigint as count, sum(w.sum) as sum, min(w.min) as min, max(w.max) as max,
          max(w.latest) as latest, sum(w.part) as part, sum(w.weight) as weight, max(w.subjects) as subjects,
          sum(w.revision)::integer as revision
-    from todo t join {finer} w on w.parent = t.parent and w.start >= t.start and w.start < t.ends and w.start >= $5 and w.start < $6
-   where w.leaf
+    from todo t
+   cross join lateral (  -- window by window: not all rows of an area with all of its windows
+         select * from {finer} w
+          where w.parent = t.parent and w.start >= t.start and w.start < t.ends and w.start >= $5 and w.start < $6 and w.leaf
+         offset 0) w
    group by w.series, t.start, t.parent
 )
 insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
