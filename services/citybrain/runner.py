@@ -252,7 +252,12 @@ def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
 
 
 def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Coroutine[Any, Any, None]]:
-    rollup = Rollup(process.pool, process.city, process.metrics, wakes.alert.set, owner=owner)
+    workers: list[AggregateWorker] = []
+
+    def is_behind() -> bool:
+        return any(worker.is_behind for worker in workers)
+
+    rollup = Rollup(process.pool, process.city, process.metrics, wakes.alert.set, is_behind, owner=owner)
 
     def stored() -> None:
         rollup.wake.set()
@@ -262,7 +267,8 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
         membership = await process.bus.join(EVENTS_TOPIC, "aggregate", name)
         stops = process.mode == "cluster"
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
-        await AggregateWorker(*parts, stored, name, membership, stops).run()
+        workers.append(AggregateWorker(*parts, stored, name, membership, stops))
+        await workers[-1].run()
 
     async def roll_up() -> None:
         if process.mode == "cluster":

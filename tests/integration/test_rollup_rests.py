@@ -24,4 +24,17 @@ async def test_what_a_full_pass_has_left_is_made_at_once_unless_batches_are_stor
         assert city.rollup._rest_s(1.0) == rollup.LONGEST_REST_S
         city.rollup.wake.clear()
         await city.drain()
+        city.rollup.is_behind = lambda: True
+        assert city.rollup._rest_s(1.0) == rollup.BACKLOG_REST_S
         assert city.rollup._rest_s(0.1) == pytest.approx(0.1 * rollup.REST_SHARE)
+
+
+async def test_a_worker_is_behind_while_large_batches_wait(database: str) -> None:
+    async with pipeline(database, small_city()) as city:
+        city.worker.max_records = LOTS
+        await city.post(records(occupancy(f"{n}", minutes_later(0), n, subject=f"lot-{n}", area=GRIDS[n]) for n in range(LOTS)))
+        assert not city.worker.is_behind
+        await city.worker.step()
+        assert city.worker.is_behind
+        await city.worker.step()
+        assert not city.worker.is_behind

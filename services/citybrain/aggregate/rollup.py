@@ -39,6 +39,7 @@ MAX_DIRTY = 50_000
 MAX_DUE = 20_000
 MAX_STATEMENT_ROWS = 5_000
 REST_SHARE, LONGEST_REST_S = 6.0, 1.5  # between passes, so that one takes what many batches made dirty
+BACKLOG_REST_S = 4.0  # figures of areas are behind then in any case: what was reported is stored first
 LATER_SHARE = 3.0  # while a backlog runs, hours and days get at most a quarter of the time: they coalesce meanwhile
 _Row = TypeVar("_Row")
 
@@ -66,12 +67,13 @@ class _Pass(NamedTuple):
 @dataclass(slots=True)
 class Rollup:
     """The shards of one process: those of its membership, else all. `wake` is set when aggregate has stored something; `told` is
-    called after a pass that did something."""
+    called after a pass that did something; `is_behind` says whether aggregate works off a backlog here."""
 
     pool: Pool
     city: Callable[[], City]
     metrics: Metrics
     told: Callable[[], None] = lambda: None
+    is_behind: Callable[[], bool] = lambda: False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     owner: UUID = field(default_factory=uuid4)
     membership: Membership = field(default_factory=lambda: FixedMembership(ALL))
@@ -98,8 +100,9 @@ class Rollup:
 
     def _rest_s(self, took_s: float) -> float:
         """More gathers meanwhile. What a full pass has left is made at once, unless batches are being stored here."""
-        left_alone = self._has_left and not self.wake.is_set()
-        return 0.0 if left_alone else min(LONGEST_REST_S, REST_SHARE * took_s)
+        if self._has_left and not self.wake.is_set():
+            return 0.0
+        return min(BACKLOG_REST_S if self.is_behind() else LONGEST_REST_S, REST_SHARE * took_s)
 
     def _failed(self, error: Exception) -> None:
         note_failure(_log, "rollup_failed", self.metrics.aggregate_errors, error)

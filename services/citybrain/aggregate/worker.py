@@ -70,6 +70,7 @@ class AggregateWorker:
     _assignment: int = 0  # the number of the one that is worked on
     _failures: int = 0  # since the last batch that was stored
     _most: int = field(init=False)  # records of the next batch
+    _waiting: int = 0  # records of the last one
     _pulse: Pulse | None = None
 
     def __post_init__(self) -> None:
@@ -172,15 +173,21 @@ class AggregateWorker:
         await asyncio.sleep(min(LONGEST_REST_S, REST_SHARE * (time.monotonic() - begun)))
         return await self._prepare(self.offsets())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than half of the largest batch was waiting when the last one was fetched."""
+        return self._waiting > self.max_records // 2
+
     def offsets(self) -> dict[int, int]:
         """The next offset of every partition that is this worker's; empty before the first is known."""
         return {partition: position.next_offset for partition, position in self._positions.items()}
 
     async def _prepare(self, offsets: dict[int, int]) -> Decoded | None:
         fetched = await self.bus.fetch(self.topic, offsets, self._most)
+        self._waiting = sum(len(batch.values) for batch in fetched)
         if not fetched:
             return None
-        if sum(len(batch.values) for batch in fetched) < 500:
+        if self._waiting < 500:
             return decode(fetched)
         return await asyncio.to_thread(decode, fetched)
 
