@@ -45,7 +45,7 @@ def _worker(events: int) -> list[float]:
         (root / "kafka").mkdir()
         kafka = KafkaServer(root / "kafka")
         kafka.start()
-        city = Cluster(root, f"kafka://{kafka.servers}", CITYBRAIN_SINGLE_REPLICA="true")
+        city = Cluster(root, f"kafka://{kafka.servers}", CITYBRAIN_SINGLE_REPLICA="true", CITYBRAIN_KAFKA_PARTITIONS="4")
         resident: list[float] = []
         try:
             city.begin(root / "city")
