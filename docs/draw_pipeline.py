@@ -7,6 +7,7 @@ aggregate is stopped for a while, so that the picture shows what a lag looks lik
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import math
 import re
@@ -14,10 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from city import free_port  # noqa: E402
 from cluster import Role, cluster  # noqa: E402
 from dashboards import documents  # noqa: E402 - the tests' own way to read dashboards
 from prometheus_server import PrometheusServer, can_start  # noqa: E402
+from receivers import receiver  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 ROLES = ("ingest", "aggregate", "alert", "deliver", "api")
@@ -86,40 +86,22 @@ def _filled(query: str) -> str:
     return query
 
 
-def _rounds(ingest: Role, api: Role, ended: threading.Event) -> None:
+async def _rounds(ingest: Role, api: Role, ended: threading.Event) -> None:
     """Events at a steady pace, one of each batch a bad one; somebody reads, and now and then a page is delivered."""
-    with _desk() as url:
-        endpoint = {"name": "desk", "url": url, "format": "citybrain"}
-        made = api.send("POST", "/v1/endpoints", json.dumps(endpoint).encode(), {"Content-Type": "application/json"}).json["id"]
-        while not ended.wait(PAUSE_S):
-            batch = [occupancy(n % 90, subject=f"lot-{n}", time=stamp(minutes_ago(0))) for n in range(EVENTS)]
-            ingest.post([*batch, occupancy(type="nothing")])
-            span = {"from": stamp(minutes_ago(30)), "to": stamp(minutes_ago(0))}
-            api.get("/v1/series", metric="parking.occupied_ratio", area="610600", **span)
-            if time.time() % 5 < PAUSE_S:
-                api.send("POST", f"/v1/endpoints/{made}/test")
+    async with receiver() as desk:
+        endpoint = json.dumps({"name": "desk", "url": desk.url(), "format": "citybrain"}).encode()
+        answer = await asyncio.to_thread(api.send, "POST", "/v1/endpoints", endpoint, {"Content-Type": "application/json"})
+        while not await asyncio.to_thread(ended.wait, PAUSE_S):
+            await asyncio.to_thread(_round, ingest, api, answer.json["id"])
 
 
-@contextmanager
-def _desk() -> Iterator[str]:
-    """A receiver's address; it says yes to everything."""
-
-    class Yes(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Yes)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+def _round(ingest: Role, api: Role, endpoint: str) -> None:
+    batch = [occupancy(n % 90, subject=f"lot-{n}", time=stamp(minutes_ago(0))) for n in range(EVENTS)]
+    ingest.post([*batch, occupancy(type="nothing")])
+    span = {"from": stamp(minutes_ago(30)), "to": stamp(minutes_ago(0))}
+    api.get("/v1/series", metric="parking.occupied_ratio", area="610600", **span)
+    if time.time() % 5 < PAUSE_S:
+        api.send("POST", f"/v1/endpoints/{endpoint}/test")
 
 
 def _drawn(root: Path, minutes: float) -> str:
@@ -129,7 +111,7 @@ def _drawn(root: Path, minutes: float) -> str:
     ended = threading.Event()
     with cluster(root, profile=write_profile(root / "city"), **values) as city:
         roles = {role: city.start(role, CITYBRAIN_METRICS_PORT=str(port)) for role, port in ports.items()}
-        poster = threading.Thread(target=_rounds, args=(roles["ingest"], roles["api"], ended))
+        poster = threading.Thread(target=lambda: asyncio.run(_rounds(roles["ingest"], roles["api"], ended)))
         poster.start()
         try:
             server.start()

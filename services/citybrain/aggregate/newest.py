@@ -40,14 +40,13 @@ class Newest:
         slots = series // SHARDS
         within = slots < MAX_SERIES
         slots, ended = slots[within], minutes[within]
+        self._reach(int(slots.max(initial=-1)))
         self._fresh.append((slots, ended))
         found = np.zeros(len(series), np.bool_)
         if len(series) < AT_LEAST:
             return found
-        if len(slots):
-            self._reach(int(slots.max()))
-            known = self._known[slots]
-            found[within] = (known != _UNKNOWN) & (ended > known)
+        known = self._known[slots]
+        found[within] = (known != _UNKNOWN) & (ended > known)
         return found | np.isin(series, list(born)) if born else found
 
     def expects_new_identities(self, count: int) -> bool:
@@ -61,9 +60,7 @@ class Newest:
     def committed(self) -> None:
         """The transaction holds."""
         for slots, minutes in self._fresh:
-            if len(slots):
-                self._reach(int(slots.max()))
-                np.maximum.at(self._known, slots, minutes.astype(np.int32))
+            np.maximum.at(self._known, slots, minutes.astype(np.int32))
         self._fresh = []
 
     def rolled_back(self) -> None:
