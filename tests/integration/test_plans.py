@@ -1,6 +1,7 @@
 """How much statements touch while their tables have no statistics: nobody analyzes before a backlog that arrives at once is read.
 
-An asset's rows are looked up minute by minute. Joined all with all they would be millions, and a batch would take minutes.
+The rows of an asset or an area are looked up minute by minute. Joined all with all, or read with everybody else's of those minutes,
+they would be millions, and a batch would take minutes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from citybrain.store.queries import load
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 THERE, ASKED = 5_000, 1_000
 HOUR = timedelta(hours=1)
-ASSET, AREA = 32, 16
+ASSET, AREA, OTHERS, ELSEWHERE = 32, 16, range(100, 140), 48
 FILLED = (
     "alter table paired_reading set (autovacuum_enabled = false)",
     f"insert into series (series_no, metric, area) overriding system value values ({ASSET}, 'm', '2'), ({AREA}, 'm', '1')",
@@ -27,18 +28,40 @@ FILLED = (
         select 'm', 's', 'register', timestamptz '{BEGIN}' + n * interval '1 hour', 'k', '2', 'register', n
           from generate_series(0, {THERE - 1}) n""",
     f"""insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)
-        select {ASSET}, timestamptz '{BEGIN}' + n * interval '1 hour', {AREA}, true, 1, 1, 1, 1, 'x', 1
+        select {ASSET}, timestamptz '{BEGIN}' + n * interval '1 hour', {AREA}, true, 1, 1, 1, 1, '1767225600000000', 1
           from generate_series(0, {THERE - 1}) n""",
+    f"""insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)
+        select other, timestamptz '{BEGIN}' + n * interval '1 hour', {ELSEWHERE}, true, 1, 1, 1, 1, '1767225600000000', 1
+          from generate_series({THERE - ASKED}, {THERE - 1}) n, generate_series({OTHERS[0]}, {OTHERS[-1]}) other""",
+    f"""insert into event (time, source_no, id, type, subject, area, data, fingerprint, accepted_at)
+        select timestamptz '{BEGIN}' + n * interval '1 hour', 1, n || '-' || other, 't', nullif('s' || other, 's{OTHERS[0]}'), '2', '{{}}',
+               '', now()
+          from generate_series({THERE - ASKED}, {THERE - 1}) n, generate_series({OTHERS[0]}, {OTHERS[-1]}) other""",
 )
 STARTS = [BEGIN + (THERE - ASKED + n) * HOUR for n in range(ASKED)]
-SPAN = (STARTS[0], STARTS[-1] + HOUR)
+ENDS = [start + HOUR for start in STARTS]
+SPAN = (STARTS[0], ENDS[-1])
 NAMES = ([name] * ASKED for name in ("m", "s", "2"))
+MICROS = [int(start.timestamp()) * 1_000_000 for start in STARTS]
 STATEMENTS = {
+    **{
+        f"find_old_events {about}": (
+            load("batch")["find_old_events"],
+            [[1] * ASKED, [f"{THERE - ASKED + n}-{other}" for n in range(ASKED)], MICROS, [subject] * ASKED, MICROS[0], MICROS[-1]],
+        )
+        for about, other, subject in (("of a subject", OTHERS[1], f"s{OTHERS[1]}"), ("without a subject", OTHERS[0], None))
+    },
     "derive": (load("pairs")["derive"], [*NAMES, STARTS, [ASSET] * ASKED, [AREA] * ASKED, *SPAN]),
     "leaf_rows": (
         load("rollup")["leaf_rows"].format(table="metric_window_1h", finer="metric_window_1m"),
-        [[AREA] * ASKED, STARTS, [start + HOUR for start in STARTS], BEGIN, *SPAN],
+        [[AREA] * ASKED, STARTS, ENDS, BEGIN, *SPAN],
     ),
+    "area_rows": (
+        load("rollup")["area_rows"].format(table="metric_window_1m", order="start, series"),
+        [[AREA] * ASKED, STARTS, [0] * ASKED, [0] * ASKED, None, STARTS[0], STARTS[-1]],
+    ),
+    "subjects_beneath": (load("alerts")["subjects_beneath"], [list(range(ASKED)), [AREA] * ASKED, STARTS, ENDS]),
+    "heard": (load("heard")["minutes"], [[1] * ASKED, [ASSET] * ASKED, [AREA] * ASKED, STARTS, ENDS]),
 }
 
 

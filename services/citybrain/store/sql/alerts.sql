@@ -96,7 +96,10 @@ select w.number, e.id, e.time
 -- Some assets with readings in windows, of those that add to these series of areas; the first ones by name.
 select distinct w.number, s.subject
   from unnest($1::integer[], $2::integer[], $3::timestamptz[], $4::timestamptz[]) as w (number, parent, begins, ends)
-  join metric_window_1m m on m.parent = w.parent and m.start >= w.begins and m.start < w.ends and m.leaf and m.count > 0
+ cross join lateral (  -- window by window, whatever statistics there are
+       select series from metric_window_1m
+        where parent = w.parent and start >= w.begins and start < w.ends and leaf and count > 0
+       offset 0) m
   join series s on s.series_no = m.series
  where s.subject is not null
  order by w.number, s.subject

@@ -69,12 +69,17 @@ select i.source_no, i.id, encode(i.fingerprint, 'hex') as fingerprint
 select (extract(epoch from forgotten_before) * 1000000)::bigint from identity_horizon
 
 -- name: find_old_events
--- Events of the same key (time, source, id) whose identities were forgotten.
+-- Events of the same key (time, source, id) whose identities were forgotten: one by one along the index of subject and time, not
+-- all events of these months.
 select e.source_no, e.id, encode(e.fingerprint, 'hex') as fingerprint
-  from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as n (source_no, id, at, subject)
-  join event e on e.time = timestamptz 'epoch' + n.at * interval '1 microsecond' and e.subject is not distinct from n.subject
-   and e.source_no = n.source_no and e.id = n.id
- where e.time >= timestamptz 'epoch' + $5::bigint * interval '1 microsecond'
+  from (select source_no, id, timestamptz 'epoch' + at * interval '1 microsecond' as time, subject
+          from unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) as n (source_no, id, at, subject)) n
+ cross join lateral (
+       select source_no, id, fingerprint, time from event where subject = n.subject and time = n.time
+       union all
+       select source_no, id, fingerprint, time from event where n.subject is null and subject is null and time = n.time) e
+ where e.source_no = n.source_no and e.id = n.id
+   and e.time >= timestamptz 'epoch' + $5::bigint * interval '1 microsecond'
    and e.time <= timestamptz 'epoch' + $6::bigint * interval '1 microsecond'
 
 -- name: add_conflicts

@@ -33,8 +33,10 @@ select a.asset, m.start, (min(left(m.latest, 16)))::bigint as high, (max(left(m.
        max(m.count) = 1 as single
   from unnest($1::integer[], $2::integer[], $3::integer[], $4::timestamptz[], $5::timestamptz[])
          as a (asset, series, parent, begins, ends)
-  join metric_window_1m m on m.parent = a.parent and m.series = a.series and m.start >= a.begins and m.start < a.ends
- where m.count > 0
+ cross join lateral (  -- stretch by stretch, whatever statistics there are
+       select start, latest, count from metric_window_1m
+        where parent = a.parent and series = a.series and start >= a.begins and start < a.ends and count > 0
+       offset 0) m
  group by a.asset, m.start
  order by a.asset, m.start
 

@@ -100,22 +100,22 @@ returning 1
 -- new figure; from then on its revision is the sum of its parts, those that have lost their figure included.
 with todo as materialized (
   select * from unnest($1::integer[], $2::timestamptz[], $3::integer[], $4::smallint[]) as t (series, start, parent, mode)
-), child as (
-  select t.series, t.start, c.count, c.sum, c.min, c.max, c.latest, c.revision,
-         case when c.count > 0 then c.subjects end as subjects,
-         case when not c.leaf then c.part
-              when t.mode = 0 then c.sum
-              when t.mode = 4 then round(c.part / nullif(c.count, 0), 6)
-              else round(c.sum / nullif(c.count, 0), 6) end as part,
-         case when c.leaf and t.mode = 4 then round(c.weight / nullif(c.count, 0), 6) else c.weight end as weight
-    from todo t join {table} c on c.parent = t.series and c.start = t.start and c.start >= $6 and c.start <= $7
 ), fresh as (
-  select t.series, t.start, t.parent, coalesce(sum(c.count), 0)::bigint as count, coalesce(sum(c.sum), 0) as sum,
-         min(c.min) as min, max(c.max) as max, max(c.latest) as latest,
-         case when t.mode = 3 then max(c.part) else sum(c.part) end as part, sum(c.weight) as weight,
-         coalesce(sum(c.subjects), 0)::integer as subjects, coalesce(sum(c.revision), 0)::integer as revision
-    from todo t left join child c on c.series = t.series and c.start = t.start
-   group by t.series, t.start, t.parent, t.mode
+  select t.series, t.start, t.parent, c.*
+    from todo t
+   cross join lateral (  -- row by row, by the index of parents: not all rows of these minutes with all that is to be made
+         select coalesce(sum(c.count), 0)::bigint as count, coalesce(sum(c.sum), 0) as sum, min(c.min) as min, max(c.max) as max,
+                max(c.latest) as latest, case when t.mode = 3 then max(c.part) else sum(c.part) end as part,
+                sum(c.weight) as weight, coalesce(sum(c.subjects), 0)::integer as subjects,
+                coalesce(sum(c.revision), 0)::integer as revision
+           from (select c.count, c.sum, c.min, c.max, c.latest, c.revision,
+                        case when c.count > 0 then c.subjects end as subjects,
+                        case when not c.leaf then c.part
+                             when t.mode = 0 then c.sum
+                             when t.mode = 4 then round(c.part / nullif(c.count, 0), 6)
+                             else round(c.sum / nullif(c.count, 0), 6) end as part,
+                        case when c.leaf and t.mode = 4 then round(c.weight / nullif(c.count, 0), 6) else c.weight end as weight
+                   from {table} c where c.parent = t.series and c.start = t.start and c.start >= $6 and c.start <= $7) c) c
 )
 insert into {table} as w (series, start, parent, leaf, count, sum, min, max, latest, part, weight, subjects, revision)
 select f.series, f.start, f.parent, false, f.count, f.sum, f.min, f.max, f.latest, f.part, f.weight, f.subjects,
