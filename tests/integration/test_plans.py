@@ -1,7 +1,7 @@
 """How much statements touch while their tables have no statistics: nobody analyzes before a backlog that arrives at once is read.
 
-The rows of an asset or an area are looked up minute by minute. Joined all with all, or read with everybody else's of those minutes,
-they would be millions, and a batch would take minutes.
+What an asset or an area has is looked up minute by minute. Joined all with all, or read with what everybody else has then, it
+would be millions of rows, and a batch would take minutes.
 """
 
 from __future__ import annotations
@@ -20,37 +20,40 @@ from citybrain.store.queries import load
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 THERE, ASKED = 5_000, 1_000
 HOUR = timedelta(hours=1)
-ASSET, AREA, OTHERS, ELSEWHERE = 32, 16, range(100, 140), 48
+ASSET, AREA, ELSEWHERE = 32, 16, 48
+OTHERS = range(100, 140)  # series and subjects that nobody asks for, but for the first two of the subjects
+_HOURS = f"generate_series(0, {THERE - 1}) n"
+_OTHERS = f"generate_series({THERE - ASKED}, {THERE - 1}) n, generate_series({OTHERS[0]}, {OTHERS[-1]}) other"
+_WINDOWS = "insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)"
+_START = f"timestamptz '{BEGIN}' + n * interval '1 hour'"
+_FIGURES = "true, 1, 1, 1, 1, '1767225600000000', 1"
 FILLED = (
     "alter table paired_reading set (autovacuum_enabled = false)",
     f"insert into series (series_no, metric, area) overriding system value values ({ASSET}, 'm', '2'), ({AREA}, 'm', '1')",
     f"""insert into paired_reading (metric, subject, chain, time, key, area, role, micros)
-        select 'm', 's', 'register', timestamptz '{BEGIN}' + n * interval '1 hour', 'k', '2', 'register', n
-          from generate_series(0, {THERE - 1}) n""",
-    f"""insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)
-        select {ASSET}, timestamptz '{BEGIN}' + n * interval '1 hour', {AREA}, true, 1, 1, 1, 1, '1767225600000000', 1
-          from generate_series(0, {THERE - 1}) n""",
-    f"""insert into metric_window_1m (series, start, parent, leaf, count, sum, min, max, latest, subjects)
-        select other, timestamptz '{BEGIN}' + n * interval '1 hour', {ELSEWHERE}, true, 1, 1, 1, 1, '1767225600000000', 1
-          from generate_series({THERE - ASKED}, {THERE - 1}) n, generate_series({OTHERS[0]}, {OTHERS[-1]}) other""",
+        select 'm', 's', 'register', {_START}, 'k', '2', 'register', n from {_HOURS}""",
+    f"{_WINDOWS} select {ASSET}, {_START}, {AREA}, {_FIGURES} from {_HOURS}",
+    f"{_WINDOWS} select other, {_START}, {ELSEWHERE}, {_FIGURES} from {_OTHERS}",
     f"""insert into event (time, source_no, id, type, subject, area, data, fingerprint, accepted_at)
-        select timestamptz '{BEGIN}' + n * interval '1 hour', 1, n || '-' || other, 't', nullif('s' || other, 's{OTHERS[0]}'), '2', '{{}}',
-               '', now()
-          from generate_series({THERE - ASKED}, {THERE - 1}) n, generate_series({OTHERS[0]}, {OTHERS[-1]}) other""",
+        select {_START}, 1, n || '-' || other, 't', nullif('s' || other, 's{OTHERS[0]}'), '2', '{{}}', '', now()
+          from {_OTHERS}""",
 )
 STARTS = [BEGIN + (THERE - ASKED + n) * HOUR for n in range(ASKED)]
 ENDS = [start + HOUR for start in STARTS]
 SPAN = (STARTS[0], ENDS[-1])
 NAMES = ([name] * ASKED for name in ("m", "s", "2"))
-MICROS = [int(start.timestamp()) * 1_000_000 for start in STARTS]
+
+
+def old_events(other: int, subject: str | None) -> tuple[str, list[Any]]:
+    """The statement that finds old events of one subject, or without one, and its arguments."""
+    ids = [f"{THERE - ASKED + n}-{other}" for n in range(ASKED)]
+    at = [int(start.timestamp()) * 1_000_000 for start in STARTS]
+    return load("batch")["find_old_events"], [[1] * ASKED, ids, at, [subject] * ASKED, at[0], at[-1]]
+
+
 STATEMENTS = {
-    **{
-        f"find_old_events {about}": (
-            load("batch")["find_old_events"],
-            [[1] * ASKED, [f"{THERE - ASKED + n}-{other}" for n in range(ASKED)], MICROS, [subject] * ASKED, MICROS[0], MICROS[-1]],
-        )
-        for about, other, subject in (("of a subject", OTHERS[1], f"s{OTHERS[1]}"), ("without a subject", OTHERS[0], None))
-    },
+    "old events of a subject": old_events(OTHERS[1], f"s{OTHERS[1]}"),
+    "old events without a subject": old_events(OTHERS[0], None),
     "derive": (load("pairs")["derive"], [*NAMES, STARTS, [ASSET] * ASKED, [AREA] * ASKED, *SPAN]),
     "leaf_rows": (
         load("rollup")["leaf_rows"].format(table="metric_window_1h", finer="metric_window_1m"),
