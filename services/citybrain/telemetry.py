@@ -95,7 +95,7 @@ class Metrics:
         )
         self.dead_letters = self._gauge("citybrain_dead_letters", "Dead letters that were never put back.")
         self.endpoints = self._gauge(
-            "citybrain_endpoints", "Receivers of webhooks: those that work, are left alone, are disabled.", ("state",)
+            "citybrain_endpoints", "Receivers of webhooks: those that work, fail and are left alone, are disabled.", ("state",)
         )
         self.database_bytes = self._gauge("citybrain_database_bytes", "Bytes of the database.")
         self.disk_free = self._gauge(

@@ -19,6 +19,7 @@ from citybrain.telemetry import Metrics
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
+ENGLISH = sorted(path for path in RUNBOOKS.glob("*.md") if ".zh-CN" not in path.name)
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TEST_FILES = sorted((FOLDER / "tests").glob("*.yml"))
 GROUPS = [group for path in RULE_FILES for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
@@ -124,21 +125,29 @@ def test_each_alert_says_how_bad_it_is_in_figures_and_where_to_read_on(name: str
     assert re.search(r"\{\{ \$value( \| humanize\w*)? \}\}", rule["annotations"]["description"])
     assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
     page = (RUNBOOKS / f"{name}.md").read_text("utf-8")
-    assert page.startswith(f"# {name}\n\n*{rule['labels']['severity']}*\n")
+    assert page.startswith(f"# {name}\n\n[中文]({name}.zh-CN.md)\n\n*{rule['labels']['severity']}*\n")
     titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
     assert titles == ["What it means", "What to look at first", "What to do", "How to tell that it is over"]
 
 
+@pytest.mark.parametrize("name", sorted(ALERTS))
+def test_each_alert_says_in_chinese_how_bad_it_is_and_what_to_do(name: str) -> None:
+    page = (RUNBOOKS / f"{name}.zh-CN.md").read_text("utf-8")
+    assert page.startswith(f"# {name}\n\n[English]({name}.md)\n\n*{ALERTS[name]['labels']['severity']}*\n")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == ["含义", "先看什么", "怎么办", "如何确认已结束"]
+
+
 def test_each_runbook_has_an_alert_and_is_in_the_index_with_its_severity() -> None:
-    index = (RUNBOOKS / "README.md").read_text("utf-8")
-    assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == ALERTS.keys()
-    for name, rule in ALERTS.items():
-        assert f"| [{name}]({name}.md) | {rule['labels']['severity']} |" in index
+    assert {path.stem for path in ENGLISH} - {"README"} == ALERTS.keys()
+    for ending in (".md", ".zh-CN.md"):
+        index = (RUNBOOKS / f"README{ending}").read_text("utf-8")
+        for name, rule in ALERTS.items():
+            assert f"| [{name}]({name}{ending}) | {rule['labels']['severity']} |" in index
 
 
 def quoted(word: str) -> Iterator[tuple[str, str]]:
-    """Page and text of what the runbooks quote and what begins or goes on with a word."""
-    for path in sorted(RUNBOOKS.glob("*.md")):
+    """Page and text of what the runbooks quote and what begins or goes on with a word. The Chinese ones quote the same."""
+    for path in ENGLISH:
         for text in re.findall(r"`([^`]+)`", path.read_text("utf-8")):
             if re.search(word, text):
                 yield path.stem, text

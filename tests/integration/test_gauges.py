@@ -46,7 +46,7 @@ async def test_gauges_tell_lag_stages_dead_letters_endpoints_and_disk(database: 
         for name, disabled, open_for in (("a", None, None), ("b", None, 60), ("c", None, -60), ("d", datetime.now(UTC), 60)):
             await endpoint(behind.pool, name, disabled, open_for)
         await measure(parts, None)
-        assert [told("endpoints", state=state) for state in ("works", "left_alone", "disabled")] == [2, 1, 1]
+        assert [told("endpoints", state=state) for state in ("works", "left_alone", "disabled")] == [1, 2, 1]
         assert told("role_lag", role="aggregate") == 0
         assert told("stage_through_seconds", stage="stored") is not None
         assert told("dead_letters") == 1
@@ -55,7 +55,7 @@ async def test_gauges_tell_lag_stages_dead_letters_endpoints_and_disk(database: 
 
 
 async def endpoint(pool: Pool, name: str, disabled_at: datetime | None, open_for_s: int | None) -> None:
-    """A receiver whose breaker is open for so long, or was, or never."""
+    """A receiver whose breaker is open for so long, or tries anew since, or was never open."""
     await pool.execute(
         "with made as (insert into endpoint (endpoint_id, name, url, format, made_by, disabled_at)"
         " values (gen_random_uuid(), $1, 'https://example.org', 'citybrain', 'test', $2) returning endpoint_id)"

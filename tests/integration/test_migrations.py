@@ -24,7 +24,8 @@ select 'column' as kind, c.relname || '.' || a.attname as name,
   left join pg_collation l on l.oid = a.attcollation
  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
 union all
-select 'relation', c.relname, concat_ws(' ', c.relkind, c.reloptions, pg_get_partkeydef(c.oid), pg_get_viewdef(c.oid))
+select 'relation', c.relname, concat_ws(' ', c.relkind, c.reloptions, pg_get_partkeydef(c.oid),
+                 replace(pg_get_viewdef(c.oid), '::text AS text,', '::text,'))  -- so 15 has it of a view made from its own text
   from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
 union all
 select 'index', c.relname, pg_get_indexdef(i.indexrelid)

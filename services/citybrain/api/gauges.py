@@ -26,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 async def keep_measuring(parts: ApiParts, data: Path | None = None) -> None:
-    """Until cancelled. `data` is the folder of an embedded city. While the database is away nothing moves, which tells itself."""
+    """Until cancelled. `data` is the folder of an embedded city. While the database is away nothing is measured."""
     measured = parts.metrics.loops.begin("measure").around(partial(measure, parts, data))
     while True:
         try:
             await measured()
         except CitybrainError as error:
-            _log.debug("gauges_failed", extra={"reason": str(error)})
+            _log.warning("gauges_failed", extra={"reason": str(error)})
         except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
             _log.exception("gauges_failed")
         await asyncio.sleep(EVERY_S)
