@@ -41,6 +41,8 @@ FILLED = (
 STARTS = [BEGIN + (THERE - ASKED + n) * HOUR for n in range(ASKED)]
 ENDS = [start + HOUR for start in STARTS]
 SPAN = (STARTS[0], ENDS[-1])
+_SINCE_1970 = [int(start.timestamp()) // 60 for start in STARTS]
+MINUTES = [_SINCE_1970, [minute + 1 for minute in _SINCE_1970], _SINCE_1970[0], _SINCE_1970[-1] + 1]
 NAMES = ([name] * ASKED for name in ("m", "s", "2"))
 
 
@@ -63,6 +65,8 @@ STATEMENTS = {
         load("rollup")["area_rows"].format(table="metric_window_1m", order="start, series"),
         [[AREA] * ASKED, STARTS, [0] * ASKED, [0] * ASKED, None, STARTS[0], STARTS[-1]],
     ),
+    "minutes of alert": (load("changes")["minutes"], [[1] * ASKED, [ASSET] * ASKED, *MINUTES]),
+    "minutes of assets beneath": (load("changes")["leaf_minutes"], [[1] * ASKED, [AREA] * ASKED, *MINUTES]),
     "subjects_beneath": (load("alerts")["subjects_beneath"], [list(range(ASKED)), [AREA] * ASKED, STARTS, ENDS]),
     "heard": (load("heard")["minutes"], [[1] * ASKED, [ASSET] * ASKED, [AREA] * ASKED, STARTS, ENDS]),
 }

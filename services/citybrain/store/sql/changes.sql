@@ -100,8 +100,11 @@ select s.scope as series, (extract(epoch from w.start) / 60)::integer as minute,
        trunc(w.part * 1000000)::text as part, trunc(w.weight * 1000000)::text as weight, w.subjects, w.series as member
   from unnest($1::integer[], $2::integer[], $3::integer[], $4::integer[]) as s (scope, series, begins, ends)
  cross join lateral generate_series(s.begins, s.ends - 1) as m (minute)
-  join metric_window_1m w on w.start = to_timestamp(m.minute * 60.0) and w.series = s.series
- where w.start >= to_timestamp($5::integer * 60.0) and w.start < to_timestamp($6::integer * 60.0) and w.count > 0
+ cross join lateral (  -- minute by minute, whatever statistics there are
+       select * from metric_window_1m
+        where start = to_timestamp(m.minute * 60.0) and series = s.series and count > 0
+          and start >= to_timestamp($5::integer * 60.0) and start < to_timestamp($6::integer * 60.0)
+       offset 0) w
 
 -- name: many_minutes
 -- The same for so many series that reading whole minutes is cheaper.
@@ -117,9 +120,11 @@ select s.scope as series, (extract(epoch from w.start) / 60)::integer as minute,
 select s.scope as series, (extract(epoch from w.start) / 60)::integer as minute, w.count, w.sum::text as sum, w.min, w.max, w.latest,
        trunc(w.part * 1000000)::text as part, trunc(w.weight * 1000000)::text as weight, w.subjects, w.series as member
   from unnest($1::integer[], $2::integer[], $3::integer[], $4::integer[]) as s (scope, parent, begins, ends)
-  join metric_window_1m w on w.parent = s.parent
-   and w.start >= to_timestamp(s.begins * 60.0) and w.start < to_timestamp(s.ends * 60.0)
- where w.leaf and w.start >= to_timestamp($5::integer * 60.0) and w.start < to_timestamp($6::integer * 60.0) and w.count > 0
+ cross join lateral (  -- stretch by stretch, whatever statistics there are
+       select * from metric_window_1m
+        where parent = s.parent and start >= to_timestamp(s.begins * 60.0) and start < to_timestamp(s.ends * 60.0)
+          and leaf and count > 0 and start >= to_timestamp($5::integer * 60.0) and start < to_timestamp($6::integer * 60.0)
+       offset 0) w
 
 -- name: gaps
 -- Stretches without a heartbeat in any partition that touch a span.
