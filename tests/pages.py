@@ -27,6 +27,7 @@ from citybrain.store.embedded_programs import programs_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGLISH = sorted(page for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if ".zh-CN" not in page.name)
+RUNBOOK_PAGES = [page for page in ENGLISH if page.parent.name == "runbooks"]
 _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -15,11 +15,11 @@ import yaml
 from test_promtool import promtool
 
 from citybrain.telemetry import Metrics
+from pages import RUNBOOK_PAGES
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
-ENGLISH = sorted(path for path in RUNBOOKS.glob("*.md") if ".zh-CN" not in path.name)
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TEST_FILES = sorted((FOLDER / "tests").glob("*.yml"))
 GROUPS = [group for path in RULE_FILES for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
@@ -138,7 +138,7 @@ def test_each_alert_says_in_chinese_how_bad_it_is_and_what_to_do(name: str) -> N
 
 
 def test_each_runbook_has_an_alert_and_is_in_the_index_with_its_severity() -> None:
-    assert {path.stem for path in ENGLISH} - {"README"} == ALERTS.keys()
+    assert {path.stem for path in RUNBOOK_PAGES} - {"README"} == ALERTS.keys()
     for ending in (".md", ".zh-CN.md"):
         index = (RUNBOOKS / f"README{ending}").read_text("utf-8")
         for name, rule in ALERTS.items():
@@ -147,7 +147,7 @@ def test_each_runbook_has_an_alert_and_is_in_the_index_with_its_severity() -> No
 
 def quoted(word: str) -> Iterator[tuple[str, str]]:
     """Page and text of what the runbooks quote and what begins or goes on with a word. The Chinese ones quote the same."""
-    for path in ENGLISH:
+    for path in RUNBOOK_PAGES:
         for text in re.findall(r"`([^`]+)`", path.read_text("utf-8")):
             if re.search(word, text):
                 yield path.stem, text

@@ -6,7 +6,6 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ from citybrain.api.series import Question, read_series
 from citybrain.api.steps import Step, StepName, fitting
 from citybrain.city import City
 from citybrain.store import window_reads
+from plans import nodes
 from reading import Reading, reading
 from records import CITY, GRIDS, T0, occupancy, records, small_city
 
@@ -132,12 +132,6 @@ class _Recorder:
         return noting
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for one in plan.get("Plans", ()):
-        yield from _nodes(one)
-
-
 async def test_no_chart_reads_raw_events(database: str) -> None:
     roster = HEAD + "".join(f"lot-{n},parking.occupancy,{GRIDS[n]},30m,2026-02-01,\n" for n in range(4))
     rows = [
@@ -162,7 +156,7 @@ async def test_no_chart_reads_raw_events(database: str) -> None:
                     for query, values in noted.asked:
                         statements += 1
                         plan = json.loads(await connection.fetchval(f"explain (format json) {query}", *values))[0]["Plan"]
-                        read = {node["Relation Name"] for node in _nodes(plan) if "Relation Name" in node}
+                        read = {node["Relation Name"] for node in nodes(plan) if "Relation Name" in node}
                         assert not [name for name in read if re.match(r"event(_|$)", name)], query
         assert silent > 100, "holes were looked for"
         assert statements > 50
@@ -186,7 +180,7 @@ async def test_the_one_event_that_is_asked_for_is_found_along_the_index(database
             text = await connection.fetchval(
                 f"explain (format json) {query}", [0], ["lot-1"], ["parking.occupancy"], [T0 + timedelta(minutes=2)]
             )
-        scans = [node for node in _nodes(json.loads(text)[0]["Plan"]) if "Relation Name" in node and "Plans" not in node]
+        scans = [node for node in nodes(json.loads(text)[0]["Plan"]) if "Relation Name" in node and "Plans" not in node]
         assert {node["Node Type"] for node in scans} <= {"Index Scan", "Bitmap Heap Scan", "Index Only Scan"}, text
 
 

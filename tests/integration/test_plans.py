@@ -7,7 +7,7 @@ would be millions of rows, and a batch would take minutes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from citybrain.store.partitions import Partitions, month_of
 from citybrain.store.queries import load
+from plans import nodes
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 THERE, ASKED = 5_000, 1_000
@@ -70,12 +71,6 @@ STATEMENTS = {
     "subjects_beneath": (load("alerts")["subjects_beneath"], [list(range(ASKED)), [AREA] * ASKED, STARTS, ENDS]),
     "heard": (load("heard")["minutes"], [[1] * ASKED, [ASSET] * ASKED, [AREA] * ASKED, STARTS, ENDS]),
 }
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for one in plan.get("Plans", ()):
-        yield from nodes(one)
 
 
 def touched(node: dict[str, Any]) -> int:
