@@ -370,7 +370,8 @@ async def _serve(process: Process, listener: serving.Listener, app: Front, tasks
 def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     """What every process does besides its roles' work."""
     watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
-    return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch]
+    free = vitals.free_what_hangs(process.pool, process.metrics)
+    return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch, free]
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:

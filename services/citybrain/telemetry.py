@@ -162,6 +162,9 @@ class Metrics:
         self.database_answer_seconds = self._histogram(
             "citybrain_database_answer_seconds", "Seconds until a connection was free and the database told its time."
         )
+        self.hung_sessions_ended = self._counter(
+            "citybrain_hung_sessions_ended", "Sessions of processes that hung in a statement, ended so that others could go on."
+        )
         self.clock_skew = self._gauge("citybrain_clock_skew_seconds", "How far this machine's clock is ahead of the database's.")
         self.pool_connections = self._gauge(
             "citybrain_pool_connections", "Connections to the database that are in use or idle now.", ("pool", "state")

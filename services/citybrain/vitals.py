@@ -18,14 +18,16 @@ from functools import partial
 from citybrain.errors import CitybrainError
 from citybrain.serving import Readiness
 from citybrain.store.checkup import the_time
+from citybrain.store.hung import end_hung
 from citybrain.store.migrate import lacking
-from citybrain.store.pool import Pool, translated
+from citybrain.store.pool import HUNG_AFTER_S, Pool, translated
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 NAP_S = 0.25
 LOOK_S, ANSWER_S = 1.0, 5.0
 TABLES_EVERY_S = 15.0
+HUNG_EVERY_S = 5.0
 SWITCH_S = 0.0005
 _M_ARENA_MAX = -8  # of malloc.h
 
@@ -87,6 +89,24 @@ async def watch_database(pool: Pool, readiness: Readiness, metrics: Metrics, clo
         except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
             _log.exception("database_not_watched")
         await asyncio.sleep(LOOK_S)
+
+
+async def free_what_hangs(pool: Pool, metrics: Metrics, after_s: float = HUNG_AFTER_S) -> None:
+    """Until cancelled: end the sessions of processes that hang in the middle of a statement, so that others can go on."""
+    while True:
+        await asyncio.sleep(HUNG_EVERY_S)
+        try:
+            with translated():
+                async with pool.acquire() as connection:
+                    ended = await end_hung(connection, after_s)
+        except CitybrainError:
+            continue  # watch_database tells of it
+        except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
+            _log.exception("hung_sessions_not_ended")
+            continue
+        if ended:
+            metrics.hung_sessions_ended.inc(len(ended))
+            _log.warning("hung_sessions_ended", extra={"pids": ended})
 
 
 async def _ask(pool: Pool, metrics: Metrics, clock: Callable[[], datetime]) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from citybrain import vitals
 from citybrain.aggregate.batch import Fenced
 from citybrain.aggregate.rollup import Rollup, lease_of
 from citybrain.aggregate.shards import ALL
@@ -18,8 +19,8 @@ from citybrain.aggregate.worker import AggregateWorker
 from citybrain.bus.port import Record
 from citybrain.bus.postgres import open_postgres_bus
 from citybrain.city import City
-from citybrain.store import leases
-from citybrain.store.pool import open_pool
+from citybrain.store import batches, hung, leases
+from citybrain.store.pool import connect, open_pool
 from citybrain.telemetry import Metrics
 from citybrain_schemas.topics import EVENTS_TOPIC
 from pipeline import Pipeline, pipeline
@@ -175,6 +176,78 @@ async def _kill_others(watcher: Pipeline) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'"
     )
+
+
+@asynccontextmanager
+async def hanging(dsn: str, city: Pipeline, statement: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[int]:
+    """A process that has moved the first partition and hangs in the middle of a statement. The process id of its session."""
+    connection = await connect(dsn)
+    pid, transport = connection.get_server_pid(), connection._transport
+
+    async def hang() -> None:
+        async with connection.transaction():
+            assert await batches.move(connection, EVENTS_TOPIC, [batches.Move(0, 0, 1, None, None)])
+            await statement(connection)
+
+    task = asyncio.create_task(hang())
+    try:
+        await until(lambda: _waits_for_its_client(city, pid))
+        yield pid
+    finally:
+        transport.resume_reading()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        connection.terminate()
+
+
+async def _waits_for_its_client(city: Pipeline, pid: int) -> bool:
+    asked = "select state = 'active' and wait_event_type = 'Client' from pg_stat_activity where pid = $1"
+    return bool(await city.pool.fetchval(asked, pid))
+
+
+async def _half_a_copy(connection: Any) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield b"half,"
+        await asyncio.Event().wait()
+
+    await connection.copy_to_table("migration", source=source(), columns=("name", "sha256"), format="csv")
+
+
+async def _unread_rows(connection: Any, more: str = "") -> None:
+    connection._transport.pause_reading()
+    await connection.execute("select repeat('x', 1000) from generate_series(1, 100000)" + more)
+
+
+@pytest.mark.parametrize("statement", [_half_a_copy, _unread_rows])
+async def test_who_hangs_in_the_middle_of_a_statement_gives_way_to_its_successor(database: str, statement: Any) -> None:
+    profile, metrics = small_city(), Metrics()
+    async with pipeline(database, profile) as one, another(database, profile) as two:
+        assert not await one.worker.step()
+        await one.post(lots(100))
+        async with hanging(database, one, statement) as pid:
+            step = asyncio.create_task(two.worker.step())
+            async with two.pool.acquire() as connection:
+                assert await hung.end_hung(connection, 60) == []  # it may only be slow
+            assert not step.done()
+            freeing = asyncio.create_task(vitals.free_what_hangs(two.pool, metrics, 0.5))
+            async with asyncio.timeout(20):
+                assert await step
+            freeing.cancel()
+            assert not await two.pool.fetchval("select count(*) from pg_stat_activity where pid = $1", pid)
+        assert metrics.registry.get_sample_value("citybrain_hung_sessions_ended_total") == 1
+        assert await two.rollup.step()
+        assert await two.figures() == (100, 100, 0, 0, 0)
+        assert await counts(two) == (100, 100)
+
+
+async def test_who_only_reads_may_take_all_the_time_he_wants(database: str) -> None:
+    async with pipeline(database, small_city()) as city, city.pool.acquire() as reader, city.pool.acquire() as other:
+        assert not await city.worker.step()
+        reading = asyncio.create_task(_unread_rows(reader, ", bus_position limit 100000"))
+        await until(lambda: _waits_for_its_client(city, reader.get_server_pid()))
+        assert await hung.end_hung(other, 0) == []
+        reader._transport.resume_reading()
+        await reading
 
 
 async def test_a_worker_and_a_rollup_that_number_the_same_series_at_once_go_on(database: str) -> None:

@@ -20,7 +20,7 @@ from citybrain.store.queries import load
 _SQL = load("batch")
 _PAIRS = load("pairs")
 ROLE = "aggregate"
-STATEMENT_TIMEOUT = "30s"  # a batch's statements take fractions of a second each
+STATEMENT_TIMEOUT = "30s"  # a batch's statements take fractions of a second each; one that hangs in a COPY is ended (hung.py)
 _EVENT_COLUMNS = (
     "time", "source_no", "id", "type", "subject", "area", "given_area", "data", "extensions", "flags", "fingerprint",
     "accepted_at",
@@ -80,10 +80,7 @@ async def open_positions(
 
 
 async def move(connection: Connection, topic: str, moves: Sequence[Move]) -> bool:
-    """Compare and swap the offsets. False: another owner was ahead, and this transaction has to be dropped.
-
-    One that hangs within a COPY is not idle to PostgreSQL: it gives way to its successor after STATEMENT_TIMEOUT.
-    """
+    """Compare and swap the offsets. False: another owner was ahead, and this transaction has to be dropped."""
     await connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT}'")
     return len(await connection.fetch(_SQL["move"], ROLE, topic, *_columns(moves))) == len(moves)
 
