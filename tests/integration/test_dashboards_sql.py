@@ -23,7 +23,7 @@ from city_dashboards.files import BOARDS
 from citybrain.aggregate.rollup import Rollup
 from citybrain.city import City
 from citybrain.store import scram
-from citybrain.store.pool import open_pool
+from citybrain.store.pool import Connection, open_pool
 from citybrain.store.readers import add_reader, remove_reader
 from citybrain.telemetry import Metrics
 from dashboards import Asked, Shown, choices, documents, expand, panels, within
@@ -38,6 +38,7 @@ P95_S = 0.2
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 STEPS = {0.25: "1m", 1: "1m", 7: "1h", 30: "1h", DAYS: "1d"}
 WINDOWS = ("metric_window_1m", "metric_window_1h", "metric_window_1d")
+LIMITS = ("jit = off", "max_parallel_workers_per_gather = 0")  # of every reader (readers.sql)
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="module")]
 _EVENT = """
 insert into event (time, source_no, id, type, subject, area, data, fingerprint, accepted_at)
@@ -74,7 +75,8 @@ async def seeded(databases: Databases) -> AsyncIterator[Seeded]:
         connection = await asyncpg.connect(dsn, timeout=10)
         chosen = await _places(connection, city)
         await connection.execute(f"set session authorization {role}")
-        await connection.execute("set default_transaction_read_only = on; set statement_timeout = '15s'; set jit = off")
+        for setting in (*LIMITS, "default_transaction_read_only = on", "statement_timeout = '15s'"):
+            await connection.execute(f"set {setting}")
         yield Seeded(dsn, city, connection, chosen)
         await connection.close()
         async with open_pool(dsn, max_size=1) as pool:
@@ -99,7 +101,13 @@ async def _places(connection: asyncpg.Connection[asyncpg.Record], city: City) ->
 
 
 async def test_a_year_of_every_level_is_there_and_the_views_show_all_of_it(seeded: Seeded) -> None:
-    admin = await asyncpg.connect(seeded.dsn, timeout=10)
+    async with open_pool(seeded.dsn, max_size=1) as pool, pool.acquire() as admin:
+        for setting in LIMITS:
+            await admin.execute(f"set {setting}")
+        await _is_all_there(admin)
+
+
+async def _is_all_there(admin: Connection) -> None:
     for table in WINDOWS:
         step = table[-2:]
         every = await admin.fetchval(f"select count(*) from {table}", timeout=120)
@@ -117,7 +125,6 @@ async def test_a_year_of_every_level_is_there_and_the_views_show_all_of_it(seede
             assert row["first"] <= END - timedelta(days=DAYS - 2)
             assert row["last"] >= END - timedelta(days=2)
     assert await admin.fetchval("select count(*) from asset_state where type <> 'facility.status'") == 520
-    await admin.close()
 
 
 async def test_rollup_finds_nothing_to_change_in_what_was_seeded(seeded: Seeded) -> None:

@@ -19,10 +19,11 @@ select format('create role %I login password %L connection limit 20', $1::text, 
 select format('alter role %I login password %L', $1::text, $2::text) as statement
 
 -- name: limits
--- The statements that keep a role of this database from harm: it reads, and no statement of it goes on for ever.
+-- The statements that keep a role of this database from harm: it reads, and no statement of it goes on for ever or takes more
+-- than one processor. (Of rows that it would gather from several, TimescaleDB 2.28 expects one, and loops over all series for each.)
 select format('alter role %I in database %I set %s', $1::text, current_database(), setting) as statement
   from unnest(array['default_transaction_read_only = on', 'statement_timeout = ''15s''', 'lock_timeout = ''2s''',
-                    'idle_in_transaction_session_timeout = ''30s''', 'jit = off']) as setting
+                    'idle_in_transaction_session_timeout = ''30s''', 'jit = off', 'max_parallel_workers_per_gather = 0']) as setting
 
 -- name: doors
 -- The statements that let a role into the database and its schema, where not everybody is.
