@@ -11,11 +11,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from citybrain.store import embedded_server
+from citybrain.store import embedded_server, embedded_settings
 from citybrain.store.embedded import EmbeddedPostgres, NoCity, database_of, embedded_postgres
 from citybrain.store.embedded_lock import FolderInUse, FolderUnusable, Holder, folder_lock
 from citybrain.store.embedded_programs import ServerFailed
-from citybrain.store.embedded_settings import settings
+from citybrain.store.embedded_settings import memory_bytes, settings
 from embedded_city import ask, ask_until_answered, cancel, server_process_id
 
 
@@ -148,8 +148,16 @@ async def test_server_that_cannot_start_tells_the_reason_in_one_line(tmp_path: P
 
 
 def test_a_small_box_gets_smaller_buffers() -> None:
-    sizes = [settings(mib * 1024 * 1024)["shared_buffers"] for mib in (64, 1024, 65536)]
-    assert sizes == ["16MB", "128MB", "256MB"]
+    sizes = [settings(mib * 1024 * 1024)["shared_buffers"] for mib in (64, 1024, 4096, 8192, 65536)]
+    assert sizes == ["16MB", "128MB", "256MB", "512MB", "1024MB"]
+
+
+def test_a_container_on_a_large_machine_is_a_small_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = memory_bytes()
+    for limit, found in (("max\n", whole), ("1073741824\n", 1 << 30), (f"{whole * 2}\n", whole)):
+        (tmp_path / "memory.max").write_text(limit, "ascii")
+        monkeypatch.setattr(embedded_settings, "_LIMITS", (tmp_path / "memory.max", tmp_path / "missing"))
+        assert memory_bytes() == found
 
 
 async def test_killed_server_is_restarted_with_everything_committed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
