@@ -22,8 +22,8 @@ _ALWAYS = {
     "unix_socket_permissions": "0700",
     "max_connections": "60",  # every role's pool and the commands; a connection costs megabytes
     "work_mem": "16MB",  # a batch of 10,000 staged rows sorts in memory
-    # Writes: a page is written whole to the log once a checkpoint, so few checkpoints. Packing those pages (pglz, the wheel has no
-    # other) makes the log a tenth smaller at full speed and costs a twentieth of all the work.
+    # Writes: a page is written whole to the log once a checkpoint, so few checkpoints. Packing those pages (the wheel has pglz
+    # alone) costs a twentieth of all the work at full speed.
     "max_wal_size": "2GB",
     "min_wal_size": "256MB",
     "checkpoint_timeout": "15min",
@@ -58,7 +58,7 @@ def settings(memory_bytes: int) -> dict[str, str]:
     """Every setting that differs from PostgreSQL's default, for a machine with that much memory."""
     memory_mib = memory_bytes // _MIB
     # An eighth for pages, a sixteenth from 256 MB on (Python and Polars need theirs); the planner is told what the system caches.
-    # A gigabyte holds the rows of 100,000 meters that are written all the time: a tenth faster than a quarter of it (tests/bench).
+    # A gigabyte holds what 100,000 meters write all the time: a tenth faster than a quarter of it (tests/bench).
     return _ALWAYS | {
         "shared_buffers": f"{max(16, min(256, memory_mib // 8), min(1024, memory_mib // 16))}MB",
         "effective_cache_size": f"{max(64, memory_mib // 2)}MB",
