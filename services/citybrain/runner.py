@@ -52,6 +52,7 @@ from citybrain.profiles import CurrentCity, CurrentRules, current_city, current_
 from citybrain.settings import Settings
 from citybrain.store.dictionary import put_metrics
 from citybrain.store.embedded import embedded_postgres
+from citybrain.store.hung import Hung
 from citybrain.store.keys import KeyStore
 from citybrain.store.migrate import migrate, require_this_version
 from citybrain.store.pool import HUNG_AFTER_S, Pool, open_pool
@@ -161,7 +162,11 @@ async def aggregate_until_end(settings: Settings) -> Consumed:
     async with _process(place, settings, None) as process:
         workers = partial(AggregateWorker, process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics, stops=True)
         rollup = Rollup(process.pool, process.city, process.metrics)
-        return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS, rollup)
+        freeing = asyncio.create_task(vitals.free_what_hangs(process.pool, process.metrics, Hung()))
+        try:
+            return await consume(process.bus, EVENTS_TOPIC, workers, WORKERS, rollup)
+        finally:
+            freeing.cancel()
 
 
 def _member(url: str) -> str:
@@ -370,7 +375,7 @@ async def _serve(process: Process, listener: serving.Listener, app: Front, tasks
 def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     """What every process does besides its roles' work."""
     watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
-    free = vitals.free_what_hangs(process.pool, process.metrics)
+    free = vitals.free_what_hangs(process.pool, process.metrics, Hung())
     return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch, free]
 
 

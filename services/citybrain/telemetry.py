@@ -163,7 +163,7 @@ class Metrics:
             "citybrain_database_answer_seconds", "Seconds until a connection was free and the database told its time."
         )
         self.hung_sessions_ended = self._counter(
-            "citybrain_hung_sessions_ended", "Sessions of processes that hung in a statement, ended so that others could go on."
+            "citybrain_hung_sessions_ended", "Sessions that hung in a statement and were ended; several processes may count one."
         )
         self.clock_skew = self._gauge("citybrain_clock_skew_seconds", "How far this machine's clock is ahead of the database's.")
         self.pool_connections = self._gauge(

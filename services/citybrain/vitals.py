@@ -18,9 +18,9 @@ from functools import partial
 from citybrain.errors import CitybrainError
 from citybrain.serving import Readiness
 from citybrain.store.checkup import the_time
-from citybrain.store.hung import end_hung
+from citybrain.store.hung import Hung
 from citybrain.store.migrate import lacking
-from citybrain.store.pool import HUNG_AFTER_S, Pool, translated
+from citybrain.store.pool import Pool, translated
 from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -91,19 +91,20 @@ async def watch_database(pool: Pool, readiness: Readiness, metrics: Metrics, clo
         await asyncio.sleep(LOOK_S)
 
 
-async def free_what_hangs(pool: Pool, metrics: Metrics, after_s: float = HUNG_AFTER_S) -> None:
+async def free_what_hangs(pool: Pool, metrics: Metrics, hung: Hung) -> None:
     """Until cancelled: end the sessions of processes that hang in the middle of a statement, so that others can go on."""
     while True:
         await asyncio.sleep(HUNG_EVERY_S)
+        ended: list[int] = []
         try:
-            with translated():
-                async with pool.acquire() as connection:
-                    ended = await end_hung(connection, after_s)
-        except CitybrainError:
-            continue  # watch_database tells of it
+            async with asyncio.timeout(ANSWER_S):
+                with translated():
+                    async with pool.acquire() as connection:
+                        ended = await hung.end(connection)
+        except (CitybrainError, TimeoutError):
+            _log.debug("database_does_not_answer")
         except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
             _log.exception("hung_sessions_not_ended")
-            continue
         if ended:
             metrics.hung_sessions_ended.inc(len(ended))
             _log.warning("hung_sessions_ended", extra={"pids": ended})

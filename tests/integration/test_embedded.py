@@ -153,11 +153,13 @@ def test_a_small_box_gets_smaller_buffers() -> None:
 
 
 def test_a_container_on_a_large_machine_is_a_small_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two, one = tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes"
+    monkeypatch.setattr(embedded_settings, "_LIMITS", (two, one))
     whole = memory_bytes()
-    for limit, found in (("max\n", whole), ("1073741824\n", 1 << 30), (f"{whole * 2}\n", whole)):
-        (tmp_path / "memory.max").write_text(limit, "ascii")
-        monkeypatch.setattr(embedded_settings, "_LIMITS", (tmp_path / "memory.max", tmp_path / "missing"))
+    for file, limit, found in ((two, "max", whole), (two, "4096", 4096), (one, f"{2**63 - 4096}", whole), (one, "8192", 8192)):
+        file.write_text(f"{limit}\n", "ascii")
         assert memory_bytes() == found
+        file.unlink()
 
 
 async def test_killed_server_is_restarted_with_everything_committed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

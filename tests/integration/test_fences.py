@@ -178,20 +178,31 @@ async def _kill_others(watcher: Pipeline) -> None:
     )
 
 
+Statement = Callable[[Any], Awaitable[Any]]
+
+
+async def _moved(connection: Any) -> None:
+    assert await batches.move(connection, EVENTS_TOPIC, [batches.Move(0, 0, 1, None, None)])
+
+
+async def _leased(connection: Any) -> None:
+    assert await leases.hold(connection, dict.fromkeys(LEASES, 1), UUID(int=9))
+
+
 @asynccontextmanager
-async def hanging(dsn: str, city: Pipeline, statement: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[int]:
-    """A process that has moved the first partition and hangs in the middle of a statement. The process id of its session."""
+async def hanging(dsn: str, city: Pipeline, holds: Statement, statement: Statement) -> AsyncIterator[int]:
+    """A process that hangs in the middle of a statement and holds what others need. The process id of its session."""
     connection = await connect(dsn)
     pid, transport = connection.get_server_pid(), connection._transport
 
     async def hang() -> None:
         async with connection.transaction():
-            assert await batches.move(connection, EVENTS_TOPIC, [batches.Move(0, 0, 1, None, None)])
+            await holds(connection)
             await statement(connection)
 
     task = asyncio.create_task(hang())
     try:
-        await until(lambda: _waits_for_its_client(city, pid))
+        await until(lambda: _waits(city, pid, "Client"))
         yield pid
     finally:
         transport.resume_reading()
@@ -200,9 +211,18 @@ async def hanging(dsn: str, city: Pipeline, statement: Callable[[Any], Awaitable
         connection.terminate()
 
 
-async def _waits_for_its_client(city: Pipeline, pid: int) -> bool:
-    asked = "select state = 'active' and wait_event_type = 'Client' from pg_stat_activity where pid = $1"
+async def _waits(city: Pipeline, pid: int, what: str) -> bool:
+    asked = "select state = 'active' and wait_event_type = $2 from pg_stat_activity where pid = $1"
+    return bool(await city.pool.fetchval(asked, pid, what))
+
+
+async def _somebody_waits_for(city: Pipeline, pid: int) -> bool:
+    asked = "select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)))"
     return bool(await city.pool.fetchval(asked, pid))
+
+
+async def _is_gone(city: Pipeline, pid: int) -> bool:
+    return not await city.pool.fetchval("select count(*) from pg_stat_activity where pid = $1", pid)
 
 
 async def _half_a_copy(connection: Any) -> None:
@@ -219,35 +239,79 @@ async def _unread_rows(connection: Any, more: str = "") -> None:
 
 
 @pytest.mark.parametrize("statement", [_half_a_copy, _unread_rows])
-async def test_who_hangs_in_the_middle_of_a_statement_gives_way_to_its_successor(database: str, statement: Any) -> None:
+async def test_a_worker_that_hangs_in_the_middle_of_a_statement_gives_way_to_its_successor(
+    database: str, statement: Statement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vitals, "HUNG_EVERY_S", 0.1)
     profile, metrics = small_city(), Metrics()
     async with pipeline(database, profile) as one, another(database, profile) as two:
         assert not await one.worker.step()
         await one.post(lots(100))
-        async with hanging(database, one, statement) as pid:
-            step = asyncio.create_task(two.worker.step())
-            async with two.pool.acquire() as connection:
-                assert await hung.end_hung(connection, 60) == []  # it may only be slow
-            assert not step.done()
-            freeing = asyncio.create_task(vitals.free_what_hangs(two.pool, metrics, 0.5))
+        async with hanging(database, one, _moved, statement) as pid, asyncio.TaskGroup() as tasks:
+            step = tasks.create_task(two.worker.step())
+            await until(lambda: _somebody_waits_for(one, pid))
+            freeing = tasks.create_task(vitals.free_what_hangs(two.pool, metrics, hung.Hung(0.5)))
             async with asyncio.timeout(20):
                 assert await step
             freeing.cancel()
-            assert not await two.pool.fetchval("select count(*) from pg_stat_activity where pid = $1", pid)
+            await until(lambda: _is_gone(one, pid))
         assert metrics.registry.get_sample_value("citybrain_hung_sessions_ended_total") == 1
         assert await two.rollup.step()
         assert await two.figures() == (100, 100, 0, 0, 0)
         assert await counts(two) == (100, 100)
 
 
-async def test_who_only_reads_may_take_all_the_time_he_wants(database: str) -> None:
-    async with pipeline(database, small_city()) as city, city.pool.acquire() as reader, city.pool.acquire() as other:
+async def test_an_owner_that_hangs_with_leases_gives_them_up(database: str) -> None:
+    async with pipeline(database, small_city()) as city:
+        await city.post(lots(20))
+        await city.worker.step()
+        async with city.pool.acquire() as other:
+            await leases.Leases(UUID(int=9)).taken(other, LEASES)
+            await other.execute("update lease set until = now()")
+            async with hanging(database, city, _leased, _unread_rows) as pid:
+                assert not await city.rollup.step()
+                assert await hung.Hung(0).end(other) == [pid]
+                await until(lambda: _is_gone(city, pid))
+            assert await city.rollup.step()
+
+
+async def test_who_is_slow_and_comes_on_is_left_alone(database: str) -> None:
+    more = asyncio.Event()
+
+    async def slow_copy(connection: Any) -> None:
+        async def source() -> AsyncIterator[bytes]:
+            while True:
+                yield b"a name,a sum\n" * 50_000
+                await more.wait()
+                more.clear()
+
+        await connection.execute("create temporary table slow (name text, sum text)")
+        await connection.copy_to_table("slow", source=source(), format="csv")
+
+    async with pipeline(database, small_city()) as city, city.pool.acquire() as other:
         assert not await city.worker.step()
-        reading = asyncio.create_task(_unread_rows(reader, ", bus_position limit 100000"))
-        await until(lambda: _waits_for_its_client(city, reader.get_server_pid()))
-        assert await hung.end_hung(other, 0) == []
-        reader._transport.resume_reading()
-        await reading
+        async with hanging(database, city, _moved, slow_copy) as pid:
+            watch = hung.Hung(1)
+            for _ in range(20):
+                assert await watch.end(other) == []
+                more.set()
+                await asyncio.sleep(0.1)
+            await until(lambda: _ends(watch, other, pid))  # now it stands
+
+
+async def _ends(watch: hung.Hung, connection: Any, pid: int) -> bool:
+    return await watch.end(connection) == [pid]
+
+
+async def test_who_only_reads_may_take_all_the_time_he_wants(database: str) -> None:
+    async with pipeline(database, small_city()) as city, city.pool.acquire() as other:
+        assert not await city.worker.step()
+        async with hanging(database, city, _nothing, lambda one: _unread_rows(one, ", bus_position limit 100000")):
+            assert await hung.Hung(0).end(other) == []
+
+
+async def _nothing(connection: Any) -> None:
+    """Holds nothing."""
 
 
 async def test_a_worker_and_a_rollup_that_number_the_same_series_at_once_go_on(database: str) -> None:

@@ -213,6 +213,7 @@ async def test_grafana_logs_in_with_its_password_and_is_kept_from_harm(asking: S
     reader = await asyncpg.connect(asking.dsn("anluo"), user="grafana", password=PASSWORD, timeout=10)
     assert await reader.fetchval("select current_user") == "grafana"
     assert await reader.fetchval("show statement_timeout") == "15s"
+    assert await reader.fetchval("show max_parallel_workers_per_gather") == "0"
     assert await reader.fetchval("select count(*) from v_window") == 0
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         await reader.execute("create temporary table mine (n integer)")

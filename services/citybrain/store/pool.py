@@ -25,7 +25,7 @@ else:
     Connection = asyncpg.Connection
 
 COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S = 60, 10
-HUNG_AFTER_S = 15  # in a transaction, be it between two statements: its locks go to who took over
+HUNG_AFTER_S = 15  # between two statements of a transaction, or in one that waits for its client: who took over gets its locks
 _SESSION = {
     "timezone": "UTC",
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",  # late rows of a thousand series are one batch; no limit
