@@ -15,7 +15,7 @@ for (let first = from; first < Number(events); first += Number(atOnce)) {
   })));
   await writeFile(`${folder}/done.new`, String(first + Number(atOnce)));
   await rename(`${folder}/done.new`, `${folder}/done`);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 20));
 }
 await app.flush(120_000);
 await app.stop();
