@@ -202,7 +202,7 @@ async def hanging(dsn: str, city: Pipeline, holds: Statement, statement: Stateme
 
     task = asyncio.create_task(hang())
     try:
-        await until(lambda: _waits(city, pid, "Client"))
+        await until(lambda: _waits_for_its_client(city, pid))
         yield pid
     finally:
         transport.resume_reading()
@@ -211,9 +211,9 @@ async def hanging(dsn: str, city: Pipeline, holds: Statement, statement: Stateme
         connection.terminate()
 
 
-async def _waits(city: Pipeline, pid: int, what: str) -> bool:
-    asked = "select state = 'active' and wait_event_type = $2 from pg_stat_activity where pid = $1"
-    return bool(await city.pool.fetchval(asked, pid, what))
+async def _waits_for_its_client(city: Pipeline, pid: int) -> bool:
+    asked = "select state = 'active' and wait_event_type = 'Client' from pg_stat_activity where pid = $1"
+    return bool(await city.pool.fetchval(asked, pid))
 
 
 async def _somebody_waits_for(city: Pipeline, pid: int) -> bool:
