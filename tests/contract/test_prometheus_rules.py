@@ -121,7 +121,7 @@ def test_the_search_for_names_finds_those_that_are_not_there() -> None:
 def test_each_alert_says_how_bad_it_is_in_figures_and_where_to_read_on(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"})
-    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["annotations"].keys() == {"summary", "summary_zh", "description", "runbook"}
     assert re.search(r"\{\{ \$value( \| humanize\w*)? \}\}", rule["annotations"]["description"])
     assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
     page = (RUNBOOKS / f"{name}.md").read_text("utf-8")
@@ -132,6 +132,9 @@ def test_each_alert_says_how_bad_it_is_in_figures_and_where_to_read_on(name: str
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
 def test_each_alert_says_in_chinese_how_bad_it_is_and_what_to_do(name: str) -> None:
+    said = ALERTS[name]["annotations"]
+    assert re.search(r"[\u4e00-\u9fff]", said["summary_zh"])
+    assert re.findall(r"\{\{.*?\}\}", said["summary_zh"]) == re.findall(r"\{\{.*?\}\}", said["summary"])
     page = (RUNBOOKS / f"{name}.zh-CN.md").read_text("utf-8")
     assert page.startswith(f"# {name}\n\n[English]({name}.md)\n\n*{ALERTS[name]['labels']['severity']}*\n")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == ["含义", "先看什么", "怎么办", "如何确认已结束"]

@@ -277,7 +277,7 @@ _USE = Row(
 
 BOARD = Board(
     "pipeline",
-    Words("Pipeline health", "管道健康"),
+    Words("Pipeline health", "流水线健康"),
     Words(
         "How fresh the figures are, and how each role does: rate, errors, duration, use.",
         "数据时效与各角色运行情况：速率、错误、时长、资源。",
