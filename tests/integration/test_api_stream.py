@@ -171,6 +171,28 @@ async def test_pending_is_not_told(database: str) -> None:
         assert [one.data["kind"] for one in await heard.until(2)] == ["firing", "commented"]
 
 
+async def test_what_one_pass_found_is_told_by_tick_then_by_scope(database: str) -> None:
+    """Whatever ids the alerts were given: they are made by chance."""
+    names = [(f"lot-{n}", UUID(int=99 - n)) for n in range(6)]
+    async with desk(database) as city, city.listen(event="alert") as heard:
+        for subject, alert in names:
+            await city.alerts.fire(subject, alert_id=alert)
+        await city.publish()
+        await heard.until(6)
+        later = BEGIN + timedelta(minutes=1)
+        ended = [Entry(alert, later, "resolved", tick=later if n % 2 else BEGIN) for n, (_, alert) in enumerate(names)]
+        late = Entry(names[1][1], later, "revised", tick=BEGIN)  # it comes after the end in the alert's log, and in the stream
+        async with city.alerts.pool.acquire() as connection, connection.transaction():
+            await append(connection, [*reversed(ended), late])
+        await city.publish()
+        told = [(one.data["alert"]["subject"], one.data["kind"]) for one in (await heard.until(13))[6:]]
+    assert told == [
+        *((f"lot-{n}", "resolved") for n in (0, 2, 4, 1)),
+        ("lot-1", "revised"),
+        *((f"lot-{n}", "resolved") for n in (3, 5)),
+    ]
+
+
 async def test_a_number_is_given_after_the_commit(database: str) -> None:
     """What is committed late is told late, never left out: a sequence alone would have numbered it before."""
     async with desk(database) as city, city.listen() as heard:
