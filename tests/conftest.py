@@ -26,10 +26,11 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How long the long tests took, whose time is bounded."""
     reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
-    long = [one for one in reports if "long" in one.keywords]
-    if long:
-        tests = len({one.nodeid for one in long})
-        terminalreporter.write_line(f"{tests} long tests took {sum(one.duration for one in long) / 60:.1f} minutes")
+    for marker, name in (("long", "long tests"), ("cluster", "of them, of cluster mode,")):
+        mine = [one for one in reports if marker in one.keywords]
+        if mine:
+            tests, minutes = len({one.nodeid for one in mine}), sum(one.duration for one in mine) / 60
+            terminalreporter.write_line(f"{tests} {name} took {minutes:.1f} minutes")
 
 
 @pytest.fixture(scope="session")

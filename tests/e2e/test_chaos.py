@@ -20,7 +20,7 @@ from city import City
 from cluster import Cluster, Role, cluster, wait_for
 from kafka_server import KafkaServer
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(900)]
 EVENTS, POST, SECONDS = 200_000, 250, 180
 WORKERS, MOST_WORKERS, LEAST_FAULTS = 3, 5, 30
 SESSION_S = 6

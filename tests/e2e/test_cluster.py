@@ -15,7 +15,7 @@ from cluster import Cluster
 from kafka_server import KafkaServer
 from receivers import Receiver, receiver
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(240)]
 SCALED = ("aggregate", "alert", "deliver")
 
 

@@ -15,7 +15,7 @@ from citybrain_schemas.topics import EVENTS_TOPIC
 from cluster import DATABASE, Cluster, cluster, wait_for
 from records import CITY, GRIDS, minutes_later, occupancy, records
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(120)]
 COUNT = 3_000
 FIGURES = "select sum(stored), sum(dead) from bus_position where role = 'aggregate'"
 

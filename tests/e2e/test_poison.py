@@ -21,7 +21,7 @@ from cluster import Cluster, cluster, wait_for
 from kafka_server import KafkaServer
 from records import minutes_later, occupancy, records
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(180)]
 COUNT, LOTS = 3_000, 100
 FIGURES = "select sum(accepted), sum(stored), sum(repeated), sum(dead) from bus_position where role = 'aggregate'"
 # A version that cannot read what one asset says.

@@ -16,6 +16,7 @@ STOPS = "test_interruptions.py"
 
 
 @pytest.mark.long
+@pytest.mark.cluster
 @pytest.mark.timeout(900)
 def test_what_holds_for_one_process_holds_for_many() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]

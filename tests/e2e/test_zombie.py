@@ -13,7 +13,7 @@ from city import eventually
 from cluster import Cluster, Role, cluster, wait_for
 from kafka_server import KafkaServer
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(240)]
 SESSION_S, POST, LOTS = 6, 400, 40
 WATCH = (
     """create table moved (at timestamptz not null default clock_timestamp(), begun timestamptz not null default now(),

@@ -45,6 +45,7 @@ class OnItsOwnTopic:
 
 
 @pytest.mark.long
+@pytest.mark.cluster
 @pytest.mark.timeout(300)
 @settings(
     max_examples=EXAMPLES,

@@ -73,6 +73,7 @@ async def check_that_what_is_called_complete_is_made(city: Pipeline) -> tuple[da
 
 
 @pytest.mark.long
+@pytest.mark.cluster
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("processes", [2, 3, 5])
 async def test_what_is_complete_in_any_order_of_passes_is_what_one_process_makes(
@@ -113,6 +114,7 @@ def with_a_community_that_moves() -> dict[str, bytes]:
 
 
 @pytest.mark.long
+@pytest.mark.cluster
 @pytest.mark.timeout(120)
 async def test_what_a_moved_area_hands_on_to_another_streets_shard_is_made_before_the_moment_is_complete(database: str) -> None:
     before, after = small_city(), parse_city(with_a_community_that_moves())
@@ -198,6 +200,7 @@ async def test_shards_move_to_who_comes_and_back_from_who_leaves_or_dies(databas
 
 
 @pytest.mark.long
+@pytest.mark.cluster
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("quick")
 async def test_processes_that_come_leave_and_die_while_events_flow_make_what_one_makes(
