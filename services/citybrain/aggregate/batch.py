@@ -89,7 +89,7 @@ def _moves(decoded: Decoded, context: BatchContext) -> list[Move]:
     return [
         Move(
             partition,
-            progress.first_offset,
+            progress.position,
             progress.next_offset,
             progress.watermark(context.watermark_delay),
             max(progress.heartbeats, default=None),

@@ -6,7 +6,7 @@ What cannot be decoded is returned with its reason, not raised: one bad record n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 
@@ -67,9 +67,10 @@ class Undecodable(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a partition's records say of time: the latest event or heartbeat, and the heartbeats in order."""
+    """What a partition's records say of time: the latest event or heartbeat, and the heartbeats in order. `position` is where
+    the reader stood before them."""
 
-    first_offset: int
+    position: int
     next_offset: int
     latest: datetime | None
     heartbeats: tuple[datetime, ...]
@@ -106,8 +107,8 @@ _event = msgspec.json.Decoder(Event)
 _beat = msgspec.json.Decoder(_Beat)
 
 
-def decode(batches: Sequence[Batch]) -> Decoded:
-    """Decode what a fetch returned: a batch by one call, record by record only where that fails."""
+def decode(batches: Sequence[Batch], positions: Mapping[int, int]) -> Decoded:
+    """Decode what a fetch from these positions returned: a batch by one call, record by record only where that fails."""
     read = [_one_by_one(batch) if HEARTBEAT_TYPE in batch.types else _at_once(batch) for batch in batches]
     columns = event_columns([one.events for one in read])
     if not are_sound(columns):
@@ -116,10 +117,10 @@ def decode(batches: Sequence[Batch]) -> Decoded:
     latest = dict(columns.events.group_by("batch").agg(pl.min_horizontal("at", "accepted").max()).iter_rows())
     progress: dict[int, Progress] = {}
     for n, (batch, one) in enumerate(zip(batches, read, strict=True)):
-        before = progress.get(batch.partition, Progress(batch.first_offset, 0, None, ()))
+        before = progress.get(batch.partition, Progress(positions[batch.partition], 0, None, ()))
         times = [*([moment_of(latest[n])] if n in latest else []), *one.beats, *([before.latest] if before.latest else [])]
         progress[batch.partition] = Progress(
-            before.first_offset, batch.next_offset, max(times, default=None), (*before.heartbeats, *one.beats)
+            before.position, batch.next_offset, max(times, default=None), (*before.heartbeats, *one.beats)
         )
     bad = [letter for one in read for letter in one.bad]
     return Decoded(columns.events, columns.readings, bad, progress, sum(len(batch.values) for batch in batches))

@@ -24,7 +24,7 @@ class EndsBefore(CitybrainError):
 
 
 class Consumed(NamedTuple):
-    """How many records the topic had in all, and the seconds until they were stored and until all was rolled up."""
+    """How many records the topic had from its beginning, and the seconds until they were stored and until all was rolled up."""
 
     records: int
     stored_s: float
@@ -42,24 +42,35 @@ async def consume(bus: Bus, topic: str, make_worker: Callable[..., AggregateWork
         make_worker(stored=rollup.wake.set, name=f"until end {n}", membership=FixedMembership(range(n, len(ends), count)))
         for n in range(count)
     ]
-    async with _running([*(worker.run() for worker in workers), rollup.run()]) as tasks:
-        while not _are_read(ends, workers):
-            await _look(tasks)
+    async with _running([rollup.run()]) as rolling:
+        async with _running([worker.run() for worker in workers]) as reading:
+            while not _are_read(ends, workers):
+                await _look(rolling | reading)
+        await _refuse_less(bus, topic, workers)
         stored = time.monotonic()
         while await _is_dirty(rollup):
-            await _look(tasks)
+            await _look(rolling)
         return Consumed(sum(ends.values()), stored - begun, time.monotonic() - begun)
 
 
+def _reached(workers: list[AggregateWorker]) -> dict[int, int]:
+    return {number: at for worker in workers for number, at in worker.offsets().items()}
+
+
 def _are_read(ends: dict[int, int], workers: list[AggregateWorker]) -> bool:
-    reached = {number: at for worker in workers for number, at in worker.offsets().items()}
-    for number, end in ends.items():
-        if reached.get(number, 0) > end:
+    reached = _reached(workers)
+    return all(reached.get(number, -1) >= end for number, end in ends.items())
+
+
+async def _refuse_less(bus: Bus, topic: str, workers: list[AggregateWorker]) -> None:
+    """The topic may have grown meanwhile, but has what was read of it. Raises EndsBefore."""
+    ends = await bus.ends(topic)
+    for number, at in _reached(workers).items():
+        if at > ends[number]:
             raise EndsBefore(
-                f"partition {number} ends at {end}, and {reached[number]} records were read of it: the topic was made anew or has"
+                f"partition {number} ends at {ends[number]}, and {at} records were read of it: the topic was made anew or has"
                 " lost records; give the city a topic that goes on, or a new database"
             )
-    return all(reached.get(number, -1) >= end for number, end in ends.items())
 
 
 async def _is_dirty(rollup: Rollup) -> bool:

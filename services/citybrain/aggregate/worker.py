@@ -188,8 +188,8 @@ class AggregateWorker:
         if not fetched:
             return None
         if self._waiting < 500:
-            return decode(fetched)
-        return await asyncio.to_thread(decode, fetched)
+            return decode(fetched, offsets)
+        return await asyncio.to_thread(decode, fetched, offsets)
 
     async def _store(self, decoded: Decoded) -> None:
         begun = time.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,7 +21,7 @@ from citybrain.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 REQUEST_TIMEOUT_MS = 5000
-FETCH_TIMEOUT_MS = 5000
+FETCH_TIMEOUT_MS, FETCH_TRIES = 500, 10
 STOP_TIMEOUT_S = 3
 MAX_FETCH_BYTES = 16 << 20
 MAX_PARTITION_BYTES = 1 << 20  # a larger record still arrives, alone
@@ -75,12 +75,13 @@ class KafkaReader:
 
     async def _fetch(self, positions: Mapping[int, int], max_records: int) -> list[Batch]:
         await self._stand_at(positions)
-        found = await self._get(0, max_records)
-        if not found and await self._is_behind(positions):
-            found = await self._get(FETCH_TIMEOUT_MS, max_records)
-            if not found:
-                raise TimeoutError
-        return found
+        found = await self._get(positions, 0, max_records)
+        if found or not await self._is_behind(positions):
+            return found
+        for _ in range(FETCH_TRIES):
+            if found := await self._get(positions, FETCH_TIMEOUT_MS, max_records):
+                return found
+        raise TimeoutError
 
     async def _stand_at(self, positions: Mapping[int, int]) -> None:
         if self._consumer is None:
@@ -97,7 +98,7 @@ class KafkaReader:
                 self._consumer.seek(self._places[number], position)
                 self._next[number] = position
 
-    async def _get(self, timeout_ms: int, max_records: int) -> list[Batch]:
+    async def _get(self, positions: Mapping[int, int], timeout_ms: int, max_records: int) -> list[Batch]:
         while True:
             try:
                 fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
@@ -107,8 +108,16 @@ class KafkaReader:
                 timeout_ms = max(timeout_ms, REQUEST_TIMEOUT_MS)
                 continue
             batches = [batch for records in fetched.values() for batch in batches_of(records)]
-            self._next |= {batch.partition: batch.next_offset for batch in batches}
-            return batches
+            self._next = dict(positions) | {batch.partition: batch.next_offset for batch in batches}
+            return batches + [batch async for batch in self._passed()]
+
+    async def _passed(self) -> AsyncIterator[Batch]:
+        """Empty batches that lead past offsets without a record: those that are forgotten, and markers of transactions."""
+        for number, position in self._next.items():
+            stands = await self._consumer.position(self._places[number])
+            if stands > position:
+                self._next[number] = stands
+                yield Batch(number, stands, (), (), ())
 
     async def _skip_forgotten(self, place: TopicPartition, position: int) -> None:
         """Go on at the oldest record that there is. Retention was too short for how long nobody read: it is told loudly."""
@@ -124,7 +133,6 @@ class KafkaReader:
             "bus_records_lost", extra={"topic": self._topic, "partition": place.partition, "records": lost, "first": start}
         )
         self._consumer.seek(place, start)
-        self._next[place.partition] = start
 
     async def _is_behind(self, positions: Mapping[int, int]) -> bool:
         ends = await self._consumer.end_offsets(list(self._places.values()))

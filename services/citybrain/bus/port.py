@@ -12,7 +12,8 @@ because readers count an identity once). Calls at the same time share one commit
 
 *Reading* never removes. A reader fetches from a position that it keeps itself, in the transaction of its own results;
 after a crash it fetches again from there and gets the same records at the same offsets (redelivery). A fetch returns whole
-batches, not records: columns of keys, types and values.
+batches, not records: columns of keys, types and values. A batch may begin after the position that was asked for, and may be
+empty: what lies between is gone (retention was too short), or was never a record (Kafka's markers of transactions).
 
 *Wake.* `wait` returns soon after records arrive; it may return without any (look again), and always returns by its timeout.
 

@@ -75,7 +75,9 @@ def aggregate(host: str, port: int, until_end: bool) -> None:
     if until_end:
         done = run(runner.aggregate_until_end(settings))
         rolled_up = f"rolled up after {done.rolled_up_s:.1f} s"
-        click.echo(f"at the end of the topic, which is {done.records} records, after {done.stored_s:.1f} s; {rolled_up}")
+        click.echo(
+            f"at the end of the topic, {done.records} records from its beginning, after {done.stored_s:.1f} s; {rolled_up}"
+        )
     else:
         run(runner.run_role("aggregate", host, port, settings))
 

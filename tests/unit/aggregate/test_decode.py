@@ -67,6 +67,9 @@ GARBAGE = {
 }
 
 
+POSITIONS = {0: 7, 2: 90}
+
+
 def batch(values: list[bytes], first_offset: int = 100, partition: int = 2, types: dict[int, str] | None = None) -> Batch:
     kinds = [(types or {}).get(n, "parking.occupancy") for n in range(len(values))]
     return Batch(partition, first_offset, [b"key"] * len(values), kinds, values)
@@ -78,7 +81,7 @@ def good(identity: str) -> bytes:
 
 @pytest.mark.parametrize("what", GARBAGE)
 def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_not(what: str) -> None:
-    decoded = decode([batch([good("a"), GARBAGE[what], good("b")])])
+    decoded = decode([batch([good("a"), GARBAGE[what], good("b")])], POSITIONS)
     assert decoded.events["id"].to_list() == ["a", "b"]
     assert [(one.partition, one.offset, one.value) for one in decoded.undecodable] == [(2, 101, GARBAGE[what])]
     assert decoded.undecodable[0].reason
@@ -91,7 +94,7 @@ def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_not(what: str) -> 
 def test_all_garbage_together_leaves_the_good_ones_of_every_partition() -> None:
     kinds = list(GARBAGE.values())
     mixed = [value for bad in kinds for value in (good(f"g{kinds.index(bad)}"), bad)]
-    decoded = decode([batch(mixed), batch([good("other")], 7, 0)])
+    decoded = decode([batch(mixed), batch([good("other")], 7, 0)], POSITIONS)
     assert decoded.events.height == len(kinds) + 1
     assert [one.offset for one in decoded.undecodable] == [100 + 2 * n + 1 for n in range(len(kinds))]
     assert decoded.progress[0].next_offset == 8
@@ -99,8 +102,8 @@ def test_all_garbage_together_leaves_the_good_ones_of_every_partition() -> None:
 
 def test_good_records_are_decoded_alike_at_once_and_one_by_one() -> None:
     odd = [changed(id=text, subject=None) for text in ('q"', "\\", " x ", "é😀", "a,b", "\\.", "\t", "\x7f\x80")]
-    at_once = decode([batch(odd)])
-    one_by_one = decode([batch([*odd, b"garbage"])])
+    at_once = decode([batch(odd)], POSITIONS)
+    one_by_one = decode([batch([*odd, b"garbage"])], POSITIONS)
     assert at_once.undecodable == []
     assert at_once.events.equals(one_by_one.events)
     assert at_once.readings.equals(one_by_one.readings)
@@ -109,7 +112,7 @@ def test_good_records_are_decoded_alike_at_once_and_one_by_one() -> None:
 def test_heartbeats_are_time_and_no_events() -> None:
     beats: list[Record] = [heartbeat(minutes_later(n)) for n in (5, 7)]
     values = [beats[0].value, good("a"), beats[1].value, b"{}"]
-    decoded = decode([batch(values, types={0: "heartbeat", 2: "heartbeat", 3: "heartbeat"})])
+    decoded = decode([batch(values, types={0: "heartbeat", 2: "heartbeat", 3: "heartbeat"})], POSITIONS)
     assert decoded.events["id"].to_list() == ["a"]
     assert decoded.progress[2].heartbeats == (minutes_later(5), minutes_later(7))
     assert decoded.progress[2].latest == minutes_later(7)
@@ -118,6 +121,6 @@ def test_heartbeats_are_time_and_no_events() -> None:
 
 def test_the_order_is_that_of_time_source_and_id_bytewise() -> None:
     keys = [("/b", "1"), ("/a", "é"), ("/a", "z"), ("/a", "Z"), ("/a ", "0")]
-    decoded = decode([batch([changed(source=source, id=identity) for source, identity in keys])])
+    decoded = decode([batch([changed(source=source, id=identity) for source, identity in keys])], POSITIONS)
     ranked = decoded.events.sort("order").select("source", "id").rows()
     assert ranked == sorted(keys, key=lambda key: (key[0].encode(), key[1].encode()))

@@ -17,7 +17,7 @@ from records import GRIDS, T0, accepted, minutes_later, occupancy, reading, reco
 
 
 def rows_of(*contents: dict[str, Any]) -> list[dict[str, Any]]:
-    decoded = decode([Batch(0, 0, [b""] * len(contents), [""] * len(contents), [record(one).value for one in contents])])
+    decoded = decode([Batch(0, 0, [b""] * len(contents), [""] * len(contents), [record(one).value for one in contents])], {0: 0})
     assert decoded.undecodable == []
     return minutes(with_events(decoded.readings, decoded.events)).sort("metric", "area", "minute").to_dicts()
 
@@ -55,7 +55,7 @@ def test_a_metric_without_numerators_has_none_and_one_with_them_their_sums() -> 
 
 
 def test_what_needs_a_partner_is_in_no_minute_and_in_the_pairs() -> None:
-    decoded = decode([Batch(0, 0, [b""], [""], [record(register("a", T0, 5)).value])])
+    decoded = decode([Batch(0, 0, [b""], [""], [record(register("a", T0, 5)).value])], {0: 0})
     readings = with_events(decoded.readings, decoded.events)
     assert minutes(readings)["metric"].to_list() == ["water.register"]
     at = micros_of(T0)
