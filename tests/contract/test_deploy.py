@@ -120,12 +120,27 @@ def test_images_are_pinned(image: str) -> None:
     assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*", image)
 
 
-def test_nothing_of_ours_runs_as_root_or_writes_to_its_image() -> None:
+def test_nothing_of_ours_runs_as_root_or_owns_what_it_runs() -> None:
     assert re.search(r"^USER 10001$", DOCKERFILE, re.MULTILINE)
+    assert "--chown" not in DOCKERFILE
     for one in OURS.values():
-        assert one["read_only"] is True
         assert one["cap_drop"] == ["ALL"]
         assert one["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_secrets_from_the_environment_have_a_place_in_the_container() -> None:
+    """Compose copies them into its root file system before it starts, and refuses a service whose is read-only."""
+    copied = {name for name, one in COMPOSE["secrets"].items() if "environment" in one}
+    takers = {name: one for name, one in SERVICES.items() if copied & set(one.get("secrets", ()))}
+    assert takers.keys() >= OURS.keys() | {"grafana"}
+    for name, one in takers.items():
+        assert not one.get("read_only", False), name
+        mounted = [*(path.split(":")[0] for path in one.get("tmpfs", ())), *(v.split(":")[1] for v in one.get("volumes", ()))]
+        assert not [path for path in mounted if Path("/run/secrets").is_relative_to(path)], name
+
+
+def test_kafka_makes_no_topic_by_itself() -> None:
+    assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 
 def test_what_is_mounted_copied_and_probed_is_there() -> None:
