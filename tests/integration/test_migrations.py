@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from city import run
 from citybrain.store import migrate as module
+from citybrain.store.embedded import embedded_postgres
 from citybrain.store.migrate import MigrationBlocked, MigrationChanged, known_migrations, migrate
+from embedded_city import ask
 from postgres import Databases
 
 _SCHEMA = """
@@ -131,7 +135,29 @@ async def test_who_meets_a_database_of_another_version_says_what_to_do(empty: st
     connection = await asyncpg.connect(database, timeout=10)
     await connection.execute("insert into migration (name, sha256) values ('9999_later.sql', '')")
     await connection.close()
-    assert "of a later version, it has 9999_later.sql" in await _refused(["aggregate", "--until-end"], database)
+    for command in (["aggregate", "--until-end"], ["migrate"]):
+        said = await _refused(command, database)
+        assert said == "the database is of a later version, it has 9999_later.sql: run that version of citybrain"
+
+
+async def test_a_newer_database_is_not_changed_even_where_it_lacks_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = module._files()
+    async with embedded_postgres(tmp_path / "data") as postgres:
+        with monkeypatch.context() as older:
+            older.setattr(module, "_files", lambda: files[:2])
+            older.setattr(module.timescale, "adopt", nothing)
+            await migrate(postgres.dsn)
+        await ask(postgres.dsn, "insert into migration (name, sha256) values ('0009_future.sql', '')")
+        before = await schema_of(postgres.dsn)
+        complaint = await _refused(["migrate"], postgres.dsn)
+    up = await asyncio.to_thread(run, "up", "--data", tmp_path / "data", "--port", "0", cwd=tmp_path)
+    assert up.code == 1
+    assert up.complaint == [f"citybrain: {complaint}"]
+    assert "of a later version, it has 0009_future.sql:" in complaint
+    async with embedded_postgres(tmp_path / "data") as postgres:
+        assert await schema_of(postgres.dsn) == before
 
 
 async def _refused(command: list[str], dsn: str) -> str:

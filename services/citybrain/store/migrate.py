@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from importlib import resources
 
@@ -44,12 +45,15 @@ async def require_this_version(pool: Pool) -> None:
             applied: set[str] = set()
             if await connection.fetchval("select to_regclass('migration') is not null"):
                 applied = {row["name"] for row in await connection.fetch("select name from migration")}
-    known = known_migrations()
-    if missing := [name for name in known if name not in applied]:
+    _refuse_later(applied)
+    if missing := [name for name in known_migrations() if name not in applied]:
         todo = "run `citybrain migrate`, or `citybrain up` where the city is embedded"
         raise OtherVersion(f"the database is not of this version, it lacks {', '.join(missing)}: {todo}")
-    if newer := sorted(applied - set(known)):
-        raise OtherVersion(f"the database is of a later version, it has {', '.join(newer)}: run that version of citybrain")
+
+
+def _refuse_later(applied: Collection[str]) -> None:
+    if later := sorted(set(applied) - set(known_migrations())):
+        raise OtherVersion(f"the database is of a later version, it has {', '.join(later)}: run that version of citybrain")
 
 
 async def lacking(pool: Pool) -> list[str]:
@@ -60,7 +64,10 @@ async def lacking(pool: Pool) -> list[str]:
 
 
 async def migrate(dsn: str, chunk: timedelta = timescale.CHUNK) -> list[str]:
-    """Apply what is missing; the names of the files applied now. `chunk`: how much time a chunk of TimescaleDB holds."""
+    """Apply what is missing; the names of the files applied now. `chunk`: how much time a chunk of TimescaleDB holds.
+
+    Raises OtherVersion, with nothing changed, when the database is of a later version.
+    """
     try:
         with translated():
             return await _migrate(dsn, chunk)
@@ -80,6 +87,7 @@ async def _migrate(dsn: str, chunk: timedelta) -> list[str]:
                 " (name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
             )
             done = {row["name"]: row["sha256"] for row in await connection.fetch("select name, sha256 from migration")}
+            _refuse_later(done)
             may_read = await readers.holders(connection)
             applied = [name for name, text in _files() if await _apply(connection, name, text, done.get(name))]
             await timescale.adopt(connection, chunk)
