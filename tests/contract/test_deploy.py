@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -94,8 +95,10 @@ def test_commands_and_their_options_exist(name: str) -> None:
 
 def test_every_setting_is_known_and_secrets_come_from_the_environment() -> None:
     for one in OURS.values():
-        assert one["environment"].keys() <= VARIABLES.keys()
-        assert "${" in one["environment"]["CITYBRAIN_DATABASE_URL"]
+        assert one["environment"].keys() <= VARIABLES.keys() | {"PGPASSWORD"}
+        address = urlsplit(one["environment"]["CITYBRAIN_DATABASE_URL"])
+        assert (address.username, address.password) == (SERVICES["database"]["environment"]["POSTGRES_USER"], None)
+        assert one["environment"]["PGPASSWORD"] == SERVICES["database"]["environment"]["POSTGRES_PASSWORD"]
         assert one["environment"]["CITYBRAIN_ADMIN_KEY_FILE"] == f"/run/secrets/{one['secrets'][0]}"
     assert f"{MIN_ADMIN_KEY} characters" in (ROOT / "docker-compose.yml").read_text("utf-8")
     assert COMPOSE["secrets"] == {

@@ -20,7 +20,7 @@ from citybrain.aggregate.modes import metric_rows
 from citybrain.store import migrate as migrations
 from citybrain.store import scram
 from citybrain.store.dictionary import put_metrics
-from citybrain.store.embedded_server import Server
+from citybrain.store.embedded_server import USER, Server
 from citybrain.store.embedded_settings import settings
 from citybrain.store.migrate import migrate
 from citybrain.store.pool import open_pool
@@ -31,6 +31,7 @@ from postgres import Databases
 from records import T0, minutes_later, occupancy, records, small_city
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of a server that this test starts
+SIGNS = "a/b@c#d?e:f%41g h$i&j"
 VIEWS = {"v_alert", "v_alert_log", "v_area", "v_asset", "v_delivery", "v_event", "v_series", "v_window"}
 _RELATIONS = """
 select relname from pg_class
@@ -184,11 +185,11 @@ async def nothing(*_: object) -> bool:
 
 @pytest.fixture(scope="module")
 def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks `grafana` for a password, and lets us in as ever."""
+    """A server that asks `grafana` and `owner` for a password, and lets us in as ever."""
     folder = tmp_path_factory.mktemp("asking").resolve()
     ours = "peer map=city" if os.geteuid() == 0 else "trust"
     hba = folder / "hba.conf"
-    hba.write_text(f"local all grafana scram-sha-256\nlocal all all {ours}\n", "ascii")
+    hba.write_text(f"local all grafana,owner scram-sha-256\nlocal all all {ours}\n", "ascii")
     hba.chmod(0o644)
     server = Server(folder, settings(256 * 1024 * 1024) | {"hba_file": str(hba)})
     with ThreadPoolExecutor(max_workers=1) as thread:
@@ -234,6 +235,18 @@ async def test_grafana_logs_in_with_its_password_and_is_kept_from_harm(asking: S
     await reader.close()
     await admin.close()
     assert "battery" not in (asking.folder / "postgres.log").read_text("utf-8", "replace")
+
+
+async def test_a_password_beside_the_address_may_hold_any_sign(asking: Server, tmp_path: Path) -> None:
+    """As `docker-compose.yml` gives it: PGPASSWORD, and CITYBRAIN_DATABASE_URL without one."""
+    admin = await asyncpg.connect(asking.dsn("postgres"), timeout=10)
+    await admin.execute(f"create role owner superuser login password '{SIGNS}'")
+    await admin.execute("create database beside owner owner")
+    await admin.close()
+    city = {"CITYBRAIN_DATABASE_URL": asking.dsn("beside").replace(f"{USER}@", "owner@"), "PGPASSWORD": SIGNS}
+    (await asyncio.to_thread(run, "migrate", cwd=tmp_path, environment=city)).ok()
+    refused = await asyncio.to_thread(run, "keys", "list", cwd=tmp_path, environment=city | {"PGPASSWORD": "another"})
+    assert "password authentication failed" in refused.err
 
 
 @pytest.mark.parametrize(("words", "complaint"), [
