@@ -150,3 +150,15 @@ def test_the_command_exits_1_when_something_failed_and_0_when_nothing_did(databa
     assert "fail  database" in ill.out
     assert "→ start the database" in ill.out
     assert "very-secret" not in ill.out + ill.err
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_of_a_kafka_that_is_not_there_the_report_tells_and_no_line_of_a_log(level: str, database: str, tmp_path: Path) -> None:
+    away = {"CITYBRAIN_DATABASE_URL": database, "CITYBRAIN_BUS": "kafka://127.0.0.1:1", "CITYBRAIN_LOG_LEVEL": level}
+    ill = run("doctor", cwd=tmp_path, environment=away)
+    assert (ill.code, ill.err) == (1, "")
+    assert "fail  bus         Kafka cannot be used: 127.0.0.1:1 refuses connections" in ill.out
+    refused = run("dead", "requeue", "--all", cwd=tmp_path, environment=away)
+    assert refused.out == ""
+    assert refused.err.splitlines() == refused.complaint
+    assert "127.0.0.1:1 refuses connections" in refused.err

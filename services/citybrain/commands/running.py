@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -34,9 +35,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the c
 
 
 def quiet_settings() -> Settings:
-    """Settings for a command that prints its own result: only warnings are logged."""
+    """Settings for a command that prints its own result: only errors are logged, and of Kafka's failures it tells itself."""
     settings = read_settings()
     log_as_json("error" if settings.log_level == "info" else settings.log_level)
+    if settings.log_level != "debug":
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return settings
 
 
