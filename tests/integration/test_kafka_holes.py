@@ -131,5 +131,6 @@ async def test_until_end_ends_where_the_topic_ended_though_others_append_and_rea
         task.cancel()
     await asyncio.wait([posting, other])
     await desk.city.pool.execute("update bus_position set next_offset = next_offset + 1000000 where partition = 1")
+    await desk.post()
     with pytest.raises(EndsBefore, match="partition 1 ends at"):
         await desk.until_end()

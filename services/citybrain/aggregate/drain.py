@@ -44,9 +44,10 @@ async def consume(bus: Bus, topic: str, make_worker: Callable[..., AggregateWork
     ]
     async with _running([rollup.run()]) as rolling:
         async with _running([worker.run() for worker in workers]) as reading:
-            while not _are_read(ends, workers):
+            while not _are_read(ends, reached := _reached(workers)):
+                await _refuse_less(bus, topic, ends, reached)
                 await _look(rolling | reading)
-        await _refuse_less(bus, topic, workers)
+        await _refuse_less(bus, topic, ends, reached)
         stored = time.monotonic()
         while await _is_dirty(rollup):
             await _look(rolling)
@@ -57,15 +58,16 @@ def _reached(workers: list[AggregateWorker]) -> dict[int, int]:
     return {number: at for worker in workers for number, at in worker.offsets().items()}
 
 
-def _are_read(ends: dict[int, int], workers: list[AggregateWorker]) -> bool:
-    reached = _reached(workers)
+def _are_read(ends: dict[int, int], reached: dict[int, int]) -> bool:
     return all(reached.get(number, -1) >= end for number, end in ends.items())
 
 
-async def _refuse_less(bus: Bus, topic: str, workers: list[AggregateWorker]) -> None:
-    """The topic may have grown meanwhile, but has what was read of it. Raises EndsBefore."""
+async def _refuse_less(bus: Bus, topic: str, ends: dict[int, int], reached: dict[int, int]) -> None:
+    """The topic may have grown beyond these ends, but has what was read of it. Raises EndsBefore."""
+    if all(at <= ends[number] for number, at in reached.items()):
+        return
     ends = await bus.ends(topic)
-    for number, at in _reached(workers).items():
+    for number, at in reached.items():
         if at > ends[number]:
             raise EndsBefore(
                 f"partition {number} ends at {ends[number]}, and {at} records were read of it: the topic was made anew or has"
