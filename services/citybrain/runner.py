@@ -270,6 +270,7 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
 
     async def work(name: str) -> None:
         membership = await process.bus.join(EVENTS_TOPIC, "aggregate", name)
+        process.readiness.needs(membership.why_not)
         stops = process.mode == "cluster"
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         workers.append(AggregateWorker(*parts, stored, name, membership, stops))
