@@ -82,8 +82,8 @@ def retention_risk(facts: TopicFacts, settings: KafkaSettings) -> str | None:
     if settings.retention is not None or not _forgets_before(facts, DEFAULT_RETENTION):
         return None
     return (
-        f"retention.ms={facts.retention_ms} is less than {_ms(DEFAULT_RETENTION)} (7 days): what aggregate has not read by then is"
-        " lost; alter the topic, or say with CITYBRAIN_KAFKA_RETENTION that it is meant"
+        f"retention.ms={facts.retention_ms} is less than {_ms(DEFAULT_RETENTION)} (7 days): what aggregate has not read by then"
+        " is lost; alter the topic, or say with CITYBRAIN_KAFKA_RETENTION that it is meant"
     )
 
 
