@@ -255,7 +255,7 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
-    process.readiness.needs(serving.beating(process.metrics.loops))
+    process.readiness.needs(serving.beating(process.metrics.loops), process.access.why_not)
     return [beat(process.bus, process.clock, str(uuid4()), process.metrics)]
 
 
@@ -380,7 +380,7 @@ def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     """What every process does besides its roles' work."""
     watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
     free = vitals.free_what_hangs(process.pool, process.metrics, Hung())
-    return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch, free]
+    return [process.city.follow(process.pool), process.access.keep_fresh(), vitals.feel_the_loop(process.metrics), watch, free]
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:
