@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -117,6 +118,52 @@ async def test_a_reader_ahead_of_its_topic_is_told_that_the_topic_is_another(bus
     with pytest.raises(TopicWasReplaced, match="made anew"):
         await bus.fetch(topic, {partition_of(b"one", PARTITIONS): 50}, 100)
     assert await bus.fetch(topic, {partition_of(b"one", PARTITIONS): 0}, 100)
+
+
+async def test_a_topic_that_was_made_anew_with_fewer_partitions_is_told_and_nothing_is_left_unheard(
+    kafka_servers: str, bus: KafkaBus, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    everywhere = Record(b"", "test", b"v")
+    await bus.append_everywhere(topic, everywhere)
+    await make_anew(kafka_servers, topic, 1)
+    said = ""
+    async with asyncio.timeout(25):
+        while "made anew" not in said:
+            try:
+                await bus.append_everywhere(topic, everywhere)
+            except BusUnavailable as error:
+                said = str(error)
+    assert f"topic {topic} has no partition" in said
+    assert "start the process again" in said
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio" or record.message == "bus_append_failed"]
+    async with open_kafka_bus(kafka_servers, replace(SETTINGS, partitions=None), Metrics()) as again:
+        await again.append_everywhere(topic, everywhere)
+
+
+async def make_anew(servers: str, topic: str, partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        async with asyncio.timeout(10):
+            while (await admin.create_topics([NewTopic(topic, partitions, 1)])).topic_errors[0][1] != 0:
+                await asyncio.sleep(0.1)  # it is being deleted
+    finally:
+        await admin.close()
+
+
+async def test_an_error_that_nobody_foresaw_is_told_to_who_waits_and_logged_once(
+    bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bus.append(topic, numbered(1))
+    with monkeypatch.context() as broken:
+        broken.setattr(kafka_append, "_fill", lambda *_: {}["unforeseen"])
+        with pytest.raises(BusUnavailable, match="the append failed: KeyError"):
+            await bus.append(topic, numbered(1))
+    await bus.append(topic, numbered(1))
+    gc.collect()
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["bus_append_failed"]
 
 
 @pytest.mark.timeout(90)
