@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from citybrain.bus.kafka_topics import check_topic, describe_topic
+from citybrain.bus.kafka_topics import check_topic, describe_topic, retention_risk
 from citybrain.errors import CitybrainError, SettingsError
 from citybrain.settings import Settings
 from citybrain.store.checkup import Database, examine
@@ -118,7 +118,8 @@ async def _bus(settings: Settings) -> list[Finding]:
         check_topic(EVENTS_TOPIC, facts, settings.kafka)
     except SettingsError as error:
         return [reached, Finding("topic", "fail", said, str(error))]
-    return [reached, Finding("topic", "ok", said)]
+    risk = retention_risk(facts, settings.kafka)
+    return [reached, Finding("topic", "warn" if risk else "ok", said, risk or "")]
 
 
 def _disk(data: Path) -> Finding:

@@ -65,6 +65,7 @@ _log = logging.getLogger(__name__)
 VERSION = version("citybrain")
 READING_CONNECTIONS = 6
 WORKERS = 2  # of aggregate in a process: while the database works for one, the other reads (tests/bench)
+NEED_THE_BUS = ("ingest", "aggregate")  # a process that cannot accept or read does not start
 LOOPBACK = IPv4Network("127.0.0.1/32")
 EMBEDDED_OWNER = UUID(int=1)  # a city that starts again is the same owner: it need not wait for its own lease
 
@@ -122,6 +123,7 @@ async def up(options: UpOptions, settings: Settings) -> None:
             await migrate(postgres.dsn, settings.storage_chunk)
             place = _Place(postgres.dsn, "embedded", listener.url, "up")
             process = await stack.enter_async_context(_process(place, settings, CurrentCity(city)))
+            await process.bus.partitions(EVENTS_TOPIC)
             await load(process.pool, files, city, policy=process.policy)
             rules = await current_rules(process.pool, process.metrics, folder, process.policy, more_rules)
             tasks = [
@@ -150,6 +152,8 @@ async def run_role(role: str, host: str, port: int, settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             place = _Place(settings.database_url, "cluster", listener.url, _member(listener.url))
             process = await stack.enter_async_context(_process(place, settings, None))
+            if role in NEED_THE_BUS:
+                await process.bus.partitions(EVENTS_TOPIC)
             tasks = await _tasks_of(role, process)
             await _serve(process, listener, _front(process, (role,)), tasks)
 
@@ -210,13 +214,12 @@ class _Place:
 
 @asynccontextmanager
 async def open_bus(pool: Pool, settings: Settings, metrics: Metrics) -> AsyncIterator[Bus]:
-    """The bus that CITYBRAIN_BUS names. Kafka is reached at once: a process that cannot accept or read does not start."""
+    """The bus that CITYBRAIN_BUS names. Kafka is reached when it is first used."""
     if settings.bus == "postgres":
         async with open_postgres_bus(pool, metrics, settings.bus_partitions) as bus:
             yield bus
         return
     async with open_kafka_bus(settings.bus.removeprefix("kafka://"), settings.kafka, metrics) as kafka:
-        await kafka.partitions(EVENTS_TOPIC)
         yield kafka
 
 
@@ -252,7 +255,7 @@ async def _process(place: _Place, settings: Settings, city: CurrentCity | None) 
 
 
 def _ingest_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
-    process.readiness.needs(serving.beating(process.metrics.loops))
+    process.readiness.needs(serving.beating(process.metrics.loops), process.access.why_not)
     return [beat(process.bus, process.clock, str(uuid4()), process.metrics)]
 
 
@@ -270,6 +273,7 @@ def _aggregate_tasks(process: Process, owner: UUID, wakes: _Wakes) -> list[Corou
 
     async def work(name: str) -> None:
         membership = await process.bus.join(EVENTS_TOPIC, "aggregate", name)
+        process.readiness.needs(membership.why_not)
         stops = process.mode == "cluster"
         parts = (process.pool, process.bus, EVENTS_TOPIC, process.city, process.metrics)
         workers.append(AggregateWorker(*parts, stored, name, membership, stops))
@@ -376,7 +380,7 @@ def _own_tasks(process: Process) -> list[Coroutine[Any, Any, None]]:
     """What every process does besides its roles' work."""
     watch = vitals.watch_database(process.pool, process.readiness, process.metrics, process.clock)
     free = vitals.free_what_hangs(process.pool, process.metrics, Hung())
-    return [process.city.follow(process.pool), vitals.feel_the_loop(process.metrics), watch, free]
+    return [process.city.follow(process.pool), process.access.keep_fresh(), vitals.feel_the_loop(process.metrics), watch, free]
 
 
 async def _announce(process: Process, listener: serving.Listener) -> None:

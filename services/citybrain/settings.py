@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from dotenv import dotenv_values
 
@@ -48,7 +49,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType({
     "CITYBRAIN_KAFKA_PASSWORD": "the password of CITYBRAIN_KAFKA_USER",
     "CITYBRAIN_KAFKA_PASSWORD_FILE": "a file that holds it, instead",
     "CITYBRAIN_KAFKA_REPLICATION": "copies of a new topic (3)",
-    "CITYBRAIN_KAFKA_RETENTION": "how long a new topic keeps records, read or not (7d)",
+    "CITYBRAIN_KAFKA_RETENTION": "how long a topic keeps records, read or not, at least; without it a new one gets 7d",
     "CITYBRAIN_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512 (default), SCRAM-SHA-256 or PLAIN",
     "CITYBRAIN_KAFKA_SECURITY": "PLAINTEXT (default), SSL, SASL_PLAINTEXT or SASL_SSL",
     "CITYBRAIN_KAFKA_SESSION_TIMEOUT": "after so long without a sign of life a worker's partitions move on (30s)",
@@ -65,6 +66,8 @@ _SECRETS = ("CITYBRAIN_ADMIN_KEY", "CITYBRAIN_DATABASE_URL", "CITYBRAIN_KAFKA_PA
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LEVELS = ("debug", "info", "warning", "error")
+_HOUR, _CENTURY = timedelta(hours=1), timedelta(days=36_500)
+_SESSION = (timedelta(seconds=1), timedelta(minutes=30))  # the broker has bounds of its own, within these by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         admin_key=_admin_key(values),
         bus=_bus(values),
         bus_partitions=_integer(values, "CITYBRAIN_BUS_PARTITIONS", 4, 1, 1024),
-        bus_retention=_duration(values, "CITYBRAIN_BUS_RETENTION", timedelta(hours=1)),
+        bus_retention=_duration(values, "CITYBRAIN_BUS_RETENTION", _HOUR, least=timedelta(minutes=1)),
         city=Path(values["CITYBRAIN_CITY"]) if "CITYBRAIN_CITY" in values else None,
         database_url=_database_url(values),
         delivery_http=_flag(values, "CITYBRAIN_DELIVERY_HTTP"),
@@ -111,7 +114,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         metrics_port=_integer(values, "CITYBRAIN_METRICS_PORT", 0, 0, 65535) or None,
         public_url=_public_url(values),
         single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
-        storage_chunk=_duration(values, "CITYBRAIN_STORAGE_CHUNK", CHUNK, timedelta(hours=1)),
+        storage_chunk=_duration(values, "CITYBRAIN_STORAGE_CHUNK", CHUNK, most=timedelta(days=366)),
         storage_compress_after=_duration(values, "CITYBRAIN_STORAGE_COMPRESS_AFTER", timedelta(days=14)),
         storage_keep_deliveries=_duration(values, "CITYBRAIN_STORAGE_KEEP_DELIVERIES", timedelta(days=90)),
     )
@@ -199,10 +202,10 @@ def _kafka(values: Mapping[str, str]) -> KafkaSettings:
         batch_bytes=_integer(values, f"{name}BATCH_BYTES", 256 * 1024, 1024, 1024 * 1024),
         compression=_choice(values, f"{name}COMPRESSION", "lz4", COMPRESSIONS),
         partitions=_integer(values, f"{name}PARTITIONS", 0, 1, 10_000) or None,
-        retention=_duration(values, f"{name}RETENTION", timedelta(days=7)),
+        retention=_duration(values, f"{name}RETENTION", None),
         replication=_integer(values, f"{name}REPLICATION", 3, 1, 15),
         create_topics=_choice(values, f"{name}CREATE_TOPICS", "true", ("true", "false")) == "true",
-        session_timeout_s=int(_duration(values, f"{name}SESSION_TIMEOUT", timedelta(seconds=30)).total_seconds()),
+        session_timeout_s=int(_duration(values, f"{name}SESSION_TIMEOUT", timedelta(seconds=30), *_SESSION).total_seconds()),
         single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
     )
     _check_kafka(settings)
@@ -252,14 +255,25 @@ def _integer(values: Mapping[str, str], name: str, default: int, low: int, high:
     return int(text)
 
 
-def _duration(values: Mapping[str, str], name: str, default: timedelta, least: timedelta = timedelta(0)) -> timedelta:
+_Default = TypeVar("_Default", timedelta, timedelta | None)
+
+
+def _duration(
+    values: Mapping[str, str], name: str, default: _Default, least: timedelta = _HOUR, most: timedelta = _CENTURY
+) -> timedelta | _Default:
     text = values.get(name)
     if text is None:
         return default
     match = _DURATION.fullmatch(text)
     if match is None:
         raise SettingsError(f"{name} must be a duration like 30s, 15m, 1h or 90d")
-    found = timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    if found < least:
-        raise SettingsError(f"{name} must be at least {int(least.total_seconds()) // 3600}h")
-    return found
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if not least.total_seconds() <= seconds <= most.total_seconds():
+        raise SettingsError(f"{name} must be a duration from {_as_duration(least)} to {_as_duration(most)}")
+    return timedelta(seconds=seconds)
+
+
+def _as_duration(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    unit = next(unit for unit in reversed(_SECONDS) if seconds % _SECONDS[unit] == 0)
+    return f"{seconds // _SECONDS[unit]}{unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -11,15 +12,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import bus_suite
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from bus_suite import ALL, PARTITIONS, BusSuite, eventually, numbered, read_all
 
+from citybrain import loops
 from citybrain.bus import kafka_append, kafka_members
 from citybrain.bus.kafka import KafkaBus, open_kafka_bus
 from citybrain.bus.kafka_errors import RecordTooLarge, TopicWasReplaced
@@ -116,6 +120,52 @@ async def test_a_reader_ahead_of_its_topic_is_told_that_the_topic_is_another(bus
     assert await bus.fetch(topic, {partition_of(b"one", PARTITIONS): 0}, 100)
 
 
+async def test_a_topic_that_was_made_anew_with_fewer_partitions_is_told_and_nothing_is_left_unheard(
+    kafka_servers: str, bus: KafkaBus, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    everywhere = Record(b"", "test", b"v")
+    await bus.append_everywhere(topic, everywhere)
+    await make_anew(kafka_servers, topic, 1)
+    said = ""
+    async with asyncio.timeout(25):
+        while "made anew" not in said:
+            try:
+                await bus.append_everywhere(topic, everywhere)
+            except BusUnavailable as error:
+                said = str(error)
+    assert f"topic {topic} has no partition" in said
+    assert "start the process again" in said
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio" or record.message == "bus_append_failed"]
+    async with open_kafka_bus(kafka_servers, replace(SETTINGS, partitions=None), Metrics()) as again:
+        await again.append_everywhere(topic, everywhere)
+
+
+async def make_anew(servers: str, topic: str, partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        async with asyncio.timeout(10):
+            while (await admin.create_topics([NewTopic(topic, partitions, 1)])).topic_errors[0][1] != 0:
+                await asyncio.sleep(0.1)  # it is being deleted
+    finally:
+        await admin.close()
+
+
+async def test_an_error_that_nobody_foresaw_is_told_to_who_waits_and_logged_once(
+    bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bus.append(topic, numbered(1))
+    with monkeypatch.context() as broken:
+        broken.setattr(kafka_append, "_fill", lambda *_: {}["unforeseen"])
+        with pytest.raises(BusUnavailable, match="the append failed: KeyError"):
+            await bus.append(topic, numbered(1))
+    await bus.append(topic, numbered(1))
+    gc.collect()
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["bus_append_failed"]
+
+
 @pytest.mark.timeout(90)
 async def test_a_killed_broker_is_told_and_nothing_acknowledged_is_lost(kafka_server: KafkaServer, topic: str) -> None:
     """Appends and a reader go on through `kill -9` and a start on the same folder."""
@@ -209,6 +259,28 @@ async def test_a_topic_is_checked_where_it_may_not_be_made(kafka_servers: str, b
             await other.partitions(topic)
 
 
+async def test_a_topic_whose_settings_would_lose_events_is_refused(
+    kafka_servers: str, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
+    await admin.start()
+    configs = {"cleanup.policy": "compact", "max.message.bytes": "1000", "retention.ms": "3600000"}
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
+    await admin.create_topics([NewTopic(f"{topic}.short", PARTITIONS, 1, topic_configs={"retention.ms": "3600000"})])
+    await admin.close()
+    async with open_kafka_bus(kafka_servers, replace(SETTINGS, retention=timedelta(days=1)), Metrics()) as bus:
+        with pytest.raises(
+            SettingsError, match=r"policy=compact:.*message\.bytes=1000:.*retention\.ms=3600000, CITYBRAIN"
+        ) as told:
+            await bus.partitions(topic)
+        assert "\n" not in str(told.value)
+        with pytest.raises(SettingsError, match="CITYBRAIN_KAFKA_RETENTION says 86400000"):
+            await bus.partitions(f"{topic}.short")
+    async with open_kafka_bus(kafka_servers, SETTINGS, Metrics()) as bus:
+        assert await bus.partitions(f"{topic}.short") == PARTITIONS
+    assert "topic_retention_short" in [record.message for record in caplog.records]
+
+
 async def test_positions_are_shown_to_tools_for_lag(
     kafka_servers: str, bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +300,33 @@ async def test_positions_are_shown_to_tools_for_lag(
                 await asyncio.sleep(0.1)
     finally:
         await admin.close()
+
+
+async def test_a_member_that_kafka_refuses_says_what_to_change_and_works_once_it_is_let_in(
+    kafka_servers: str, bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loops, "FAILING_S", 0.1)
+    hasty = replace(SETTINGS, session_timeout_s=1)
+    async with open_kafka_bus(kafka_servers, hasty, Metrics()) as refused:
+        place = await refused.join(topic, "reader", "one")
+        await eventually(lambda: "membership fails" in (place.why_not() or ""))
+        assert "CITYBRAIN_KAFKA_SESSION_TIMEOUT" in (place.why_not() or "")
+        lost = [vars(record)["reason"] for record in caplog.records if record.message == "bus_membership_lost"]
+        assert "group.min.session.timeout.ms" in lost[0]
+    place = await bus.join(topic, "reader", "one")
+    await eventually(lambda: place.current().partitions == ALL and place.why_not() is None)
+
+
+async def test_a_kafka_that_is_away_is_no_reason_against_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "FAILING_S", 0.1)
+    monkeypatch.setattr(kafka_members, "AGAIN_S", 0.05)
+    metrics = Metrics()
+    pulse = metrics.loops.begin("membership")
+    place = kafka_members.KafkaMembership("127.0.0.1:1", SETTINGS, ("any", "reader", "one"), dict, pulse)
+    told = metrics.registry.get_sample_value
+    await eventually(lambda: (told("citybrain_loop_failures_total", {"loop": "membership"}) or 0) > 4)
+    assert place.why_not() is None
+    await place.leave()
 
 
 @contextmanager

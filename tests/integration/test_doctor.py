@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,11 +16,13 @@ import pytest
 
 from city import run
 from citybrain import doctor
+from citybrain.bus.kafka import open_kafka_bus
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.doctor import Finding, consult
 from citybrain.settings import read_settings
 from citybrain.store import pool
 from citybrain.store.embedded_server import Server
+from citybrain.telemetry import Metrics
 
 KEY = "admin-key-admin-key-admin-key-0"
 TLS_REQUEST = 80877103
@@ -137,6 +140,13 @@ async def test_kafka_is_asked_for_its_topic(database: str, kafka_servers: str, m
     fixed = replace(kafka, create_topics=False)
     found = by_check(await consult(replace(SETTINGS, bus=f"kafka://{kafka_servers}", kafka=fixed), database, None))
     assert found["topic"].state == "fail"
+    async with open_kafka_bus(kafka_servers, replace(kafka, retention=timedelta(days=1)), Metrics()) as bus:
+        await bus.partitions(doctor.EVENTS_TOPIC)
+    found = by_check(await consult(replace(SETTINGS, bus=f"kafka://{kafka_servers}", kafka=kafka), database, None))
+    assert (found["topic"].state, "CITYBRAIN_KAFKA_RETENTION" in found["topic"].advice) == ("warn", True)
+    declared = replace(kafka, retention=timedelta(days=2))
+    found = by_check(await consult(replace(SETTINGS, bus=f"kafka://{kafka_servers}", kafka=declared), database, None))
+    assert (found["topic"].state, "says 172800000" in found["topic"].advice) == ("fail", True)
     found = by_check(await consult(replace(SETTINGS, bus="kafka://127.0.0.1:1"), database, None))
     assert found["bus"].state == "fail"
     assert "127.0.0.1:1" in found["bus"].found

@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from citybrain.access import Access
 from citybrain.api.gauges import measure
 from citybrain.api.parts import ApiParts
+from citybrain.bus.kafka import open_kafka_bus
+from citybrain.bus.kafka_settings import KafkaSettings
+from citybrain.bus.port import BusUnavailable
 from citybrain.ingest.heartbeat import heartbeat
 from citybrain.store.keys import KeyStore
 from citybrain.store.pool import Pool
@@ -52,6 +57,17 @@ async def test_gauges_tell_lag_stages_dead_letters_endpoints_and_disk(database: 
         assert told("dead_letters") == 1
         assert (told("database_bytes") or 0) > 1_000_000
         assert (told("disk_free_bytes", place="data") or 0) > 0
+
+
+async def test_while_the_bus_is_away_all_else_is_measured(database: str) -> None:
+    async with pipeline(database, small_city()) as city, open_kafka_bus("127.0.0.1:1", KafkaSettings(), Metrics()) as away:
+        metrics = Metrics()
+        parts = ApiParts(city.pool, away, small_city, Access(KeyStore(city.pool)), "0", "cluster", metrics=metrics)
+        with pytest.raises(BusUnavailable):
+            await measure(parts, None)
+        told = metrics.registry.get_sample_value
+        assert told("citybrain_role_lag", {"role": "deliver"}) == 0
+        assert told("citybrain_dead_letters") == 0
 
 
 async def endpoint(pool: Pool, name: str, disabled_at: datetime | None, open_for_s: int | None) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from citybrain.bus.kafka_settings import KafkaSettings
-from citybrain.bus.kafka_topics import TopicFacts, check_topic
+from citybrain.bus.kafka_topics import DEFAULT_RETENTION, EVENT_BYTES, TopicFacts, check_topic, retention_risk
 from citybrain.errors import SettingsError
 from citybrain.settings import read_settings
+
+DAY_MS = 86_400_000
 
 
 def kafka(tmp_path: Path, **values: str) -> KafkaSettings:
@@ -79,6 +82,14 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ({"KAFKA_SECURITY": "SSL", "KAFKA_KEY_FILE": __file__}, "needs CITYBRAIN_KAFKA_CERT_FILE"),
         ({"KAFKA_PASSWORD": "x", "KAFKA_PASSWORD_FILE": __file__}, "not both"),
         ({"KAFKA_COMPRESSION": "gzip"}, "lz4, zstd"),
+        ({"KAFKA_SESSION_TIMEOUT": "0s"}, "CITYBRAIN_KAFKA_SESSION_TIMEOUT must be a duration from 1s to 30m"),
+        ({"KAFKA_SESSION_TIMEOUT": "31m"}, "from 1s to 30m"),
+        ({"KAFKA_RETENTION": "3599s"}, "CITYBRAIN_KAFKA_RETENTION must be a duration from 1h to 36500d"),
+        ({"KAFKA_RETENTION": "999999999d"}, "from 1h to 36500d"),
+        ({"BUS_RETENTION": "0s"}, "CITYBRAIN_BUS_RETENTION must be a duration from 1m to 36500d"),
+        ({"STORAGE_CHUNK": "59m"}, "CITYBRAIN_STORAGE_CHUNK must be a duration from 1h to 366d"),
+        ({"STORAGE_COMPRESS_AFTER": "0d"}, "CITYBRAIN_STORAGE_COMPRESS_AFTER must be a duration from 1h to 36500d"),
+        ({"STORAGE_KEEP_DELIVERIES": "0s"}, "CITYBRAIN_STORAGE_KEEP_DELIVERIES must be a duration from 1h to 36500d"),
         ({"KAFKA_LINGERMS": "5"}, "did you mean CITYBRAIN_KAFKA_LINGER_MS"),
     ],
 )
@@ -98,3 +109,44 @@ def test_accepted_events_need_three_copies_and_two_in_sync(copies: int, in_sync:
     else:
         with pytest.raises(SettingsError, match="CITYBRAIN_SINGLE_REPLICA=true starts anyway"):
             check_topic("events", facts, KafkaSettings())
+
+
+SAFE = TopicFacts(12, 3, 2, "delete", 1_048_588, 7 * DAY_MS)
+
+
+def test_a_topic_that_loses_nothing_is_taken_and_so_is_one_whose_settings_cannot_be_seen() -> None:
+    for facts in (SAFE, replace(SAFE, retention_ms=-1), replace(SAFE, max_message_bytes=EVENT_BYTES), TopicFacts(12, 3, 2)):
+        check_topic("events", facts, KafkaSettings())
+        check_topic("events", facts, KafkaSettings(retention=timedelta(days=7)))
+        assert retention_risk(facts, KafkaSettings()) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings", "told"),
+    [
+        (replace(SAFE, cleanup_policy="compact"), KafkaSettings(), "events has cleanup.policy=compact: .* alter it to delete"),
+        (replace(SAFE, cleanup_policy="compact,delete"), KafkaSettings(single_replica=True), "cleanup.policy=compact,delete"),
+        (replace(SAFE, max_message_bytes=262_144), KafkaSettings(), "max.message.bytes=262144: .* alter it to 327680 or more"),
+        (replace(SAFE, max_message_bytes=500_000), KafkaSettings(batch_bytes=600_000), "CITYBRAIN_KAFKA_BATCH_BYTES=600000"),
+        (
+            replace(SAFE, retention_ms=DAY_MS),
+            KafkaSettings(retention=timedelta(days=2)),
+            "retention.ms=86400000, CITYBRAIN_KAFKA_RETENTION says 172800000: alter",
+        ),
+        (
+            replace(SAFE, cleanup_policy="compact", max_message_bytes=1),
+            KafkaSettings(),
+            "topic events has cleanup.policy.*; has max.message.bytes",
+        ),
+    ],
+)
+def test_a_topic_that_would_lose_events_is_refused_with_what_to_do(facts: TopicFacts, settings: KafkaSettings, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        check_topic("events", facts, settings)
+
+
+def test_a_short_retention_that_nobody_declared_is_a_risk_and_no_error() -> None:
+    short = replace(SAFE, retention_ms=DEFAULT_RETENTION // timedelta(milliseconds=1) - 1)
+    check_topic("events", short, KafkaSettings())
+    assert "CITYBRAIN_KAFKA_RETENTION" in (retention_risk(short, KafkaSettings()) or "")
+    assert retention_risk(short, KafkaSettings(retention=timedelta(hours=1))) is None

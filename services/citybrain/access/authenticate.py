@@ -2,12 +2,14 @@
 
 All live keys are kept in memory for half a second, so a revocation is in force within a second in every process. A key that
 is not among them is looked for in the database again before it is refused, so a new key works at once. While the database
-is down a key known before goes on for a minute, so that callers get a 503 that says what is wrong and not a 401.
+is down a key known before goes on for a minute, so that callers get a 503 that says what is wrong and not a 401. The minute
+begins when the database went away, whether anybody asked lately or not: `keep_fresh` looks every few seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -19,6 +21,8 @@ from citybrain.store.keys import KeyStore
 FRESH_S = 0.5
 QUERY_TIMEOUT_S = 2.0
 OUTAGE_GRACE_S = 60.0
+KEEP_FRESH_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 class Access:
@@ -42,11 +46,31 @@ class Access:
         if principal is None:
             await self._look(now)
             principal = self._known.get(key_hash)
-        if self._known_at < self._monotonic() - OUTAGE_GRACE_S or (principal is None and self._known_at < now):
+        if self._is_too_old() or (principal is None and self._known_at < now):
             raise Unavailable("keys cannot be checked now: the database cannot be reached")
         if principal is None:
             raise Unauthenticated("this key is wrong, expired or revoked")
         return principal
+
+    async def keep_fresh(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._look(self._monotonic() - FRESH_S)
+            except Exception:  # noqa: BLE001 - the loop's outermost edge: logged, tried again
+                _log.exception("keys_not_read")
+            await asyncio.sleep(KEEP_FRESH_S)
+
+    def why_not(self) -> str | None:
+        """Why nobody can be let in; None when the keys are known."""
+        if self._known_at == float("-inf"):
+            return "keys have not been read yet"
+        if self._is_too_old():
+            return f"keys cannot be checked: the database has not answered for {self._monotonic() - self._known_at:.0f} s"
+        return None
+
+    def _is_too_old(self) -> bool:
+        return self._known_at < self._monotonic() - OUTAGE_GRACE_S
 
     async def _look(self, since: float) -> None:
         """Have a look at the database that began at `since` or later; calls at the same time share one."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from citybrain.api.parts import ApiParts
-from citybrain.api.status import read_status
+from citybrain.api.status import read_tables, unread
 from citybrain.errors import CitybrainError
 from citybrain.store import gauges
 from citybrain.store.pool import translated
@@ -39,11 +37,12 @@ async def keep_measuring(parts: ApiParts, data: Path | None = None) -> None:
 
 
 async def measure(parts: ApiParts, data: Path | None) -> None:
-    """Once. Raises DatabaseUnavailable, BusUnavailable."""
+    """Once. The bus is asked last: while it is away all else is measured. Raises DatabaseUnavailable, BusUnavailable."""
     metrics = parts.metrics
-    status: Mapping[str, Any] = await read_status(parts)
+    status, positions = await read_tables(parts)
     for role, standing in status["roles"].items():
-        metrics.role_lag.labels(role).set(standing["lag"])
+        if role != "aggregate":
+            metrics.role_lag.labels(role).set(standing["lag"])
     with translated():
         async with parts.pool.acquire() as connection:
             found = await gauges.read(connection)
@@ -63,3 +62,4 @@ async def measure(parts: ApiParts, data: Path | None) -> None:
             metrics.stage_through.labels(stage).set(through.timestamp())
     if data is not None:
         metrics.disk_free.labels("data").set((await asyncio.to_thread(shutil.disk_usage, data)).free)
+    metrics.role_lag.labels("aggregate").set(await unread(parts, positions))

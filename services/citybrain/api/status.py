@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -44,8 +46,21 @@ def add_status(router: APIRouter, parts: ApiParts) -> None:
         return json_reply(await read_status(parts))
 
 
-async def read_status(parts: ApiParts) -> dict[str, object]:
+async def read_status(parts: ApiParts) -> dict[str, Any]:
     """The figures, and each role's lag: the bus is asked after the tables, so nothing that was posted before is missed."""
+    status, positions = await read_tables(parts)
+    status["roles"]["aggregate"] = {"lag": await unread(parts, positions), **status["roles"]["aggregate"]}
+    return status
+
+
+async def unread(parts: ApiParts, positions: Mapping[int, int]) -> int:
+    """Records of the topic behind these positions. Raises BusUnavailable."""
+    ends = await parts.bus.ends(EVENTS_TOPIC)
+    return sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
+
+
+async def read_tables(parts: ApiParts) -> tuple[dict[str, Any], Mapping[int, int]]:
+    """All of the status that the database knows, and how far aggregate has read."""
     async with window_reads.snapshot(parts.pool) as connection:
         standing = await window_reads.standing(connection)
         figures = await state_reads.figures(connection)
@@ -54,22 +69,20 @@ async def read_status(parts: ApiParts) -> dict[str, object]:
         alert_lag = await changes.lag(connection)
         notify_lag = await notifications.lag(connection, parts.clock())
         deliver_lag = await deliveries.lag(connection)
-    ends = await parts.bus.ends(EVENTS_TOPIC)
-    lag = sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
-    watermark = _time(standing.watermark)
     through = None if standing.final_through == window_reads.EARLIEST else format_time(standing.final_through)
-    return {
+    status = {
         "version": parts.version,
         "mode": parts.mode,
         **figures._asdict(),
         "roles": {
-            "aggregate": {"lag": lag, "watermark": watermark},
+            "aggregate": {"watermark": _time(standing.watermark)},
             "rollup": {"lag": rollup_lag, "final_through": through},
             "alert": {"lag": alert_lag.waiting + alert_lag.ticks, "final_through": _time(alert_lag.final_through)},
             "notify": {"lag": notify_lag},
             "deliver": {"lag": deliver_lag},
         },
     }
+    return status, positions
 
 
 def _time(moment: datetime | None) -> str | None:

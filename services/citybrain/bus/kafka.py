@@ -114,7 +114,8 @@ class KafkaBus:
 
     async def join(self, topic: str, role: str, member: str) -> Membership:
         await self.partitions(topic)
-        membership = KafkaMembership(self._servers, self._settings, (topic, role, member), lambda: self._positions.get(topic, {}))
+        place, pulse = (topic, role, member), self._metrics.loops.begin("membership")
+        membership = KafkaMembership(self._servers, self._settings, place, lambda: self._positions.get(topic, {}), pulse)
         self._members.append(membership)
         return membership
 

@@ -8,6 +8,7 @@ after a batch that failed, aiokafka's numbering no longer matches the broker's, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ MAX_WAITING_BYTES = 64 << 20
 MAX_TOGETHER_RECORDS = 20_000
 _THREAD_ABOVE_RECORDS = 200
 _TYPE = "type"
+_log = logging.getLogger(__name__)
 
 
 class _Waiting(NamedTuple):
@@ -80,6 +82,10 @@ class KafkaAppender:
             except CitybrainError as error:
                 await self._drop_producer()
                 _finish([*together, *self._take_all()], error)  # what waits would fail alike, each after as long again
+            except Exception as error:  # noqa: BLE001 - the task's outermost edge: logged, told to who waits
+                _log.exception("bus_append_failed")
+                await self._drop_producer()
+                _finish([*together, *self._take_all()], BusUnavailable(f"the append failed: {type(error).__name__}"))
             except BaseException:
                 _finish([*together, *self._take_all()], BusUnavailable("the append was interrupted"))
                 raise
@@ -112,6 +118,7 @@ class KafkaAppender:
                 filled = await asyncio.to_thread(_fill, *fill) if total > _THREAD_ABOVE_RECORDS else _fill(*fill)
                 outcomes = await asyncio.gather(*(_send_in_order(producer, *place, parts) for place, parts in filled.items()))
         except DRIVER_ERRORS as error:
+            await self._drop_producer()  # at once: a batch that runs out leaves an error in aiokafka that nobody hears
             raise BusUnavailable(await why_not(self._servers, self._settings) or line_of(error)) from error
         failed = [outcome for one in outcomes for outcome in one if outcome[1] is not None]
         for part, reason in failed:
@@ -182,7 +189,13 @@ def _fill(create: Callable[[], Any], together: Iterable[_Waiting], at_ms: int) -
 
 async def _send_in_order(producer: Any, topic: str, partition: int, parts: list[_Filled]) -> list[tuple[_Filled, Any]]:  # noqa: ANN401
     """Each batch with its error, or None."""
-    acknowledged = [await producer.send_batch(part.builder, topic, partition=partition) for part in parts]
+    try:
+        acknowledged = [await producer.send_batch(part.builder, topic, partition=partition) for part in parts]
+    except AssertionError as error:  # aiokafka: "Unrecognized partition"
+        raise BusUnavailable(
+            f"topic {topic} has no partition {partition} any more: it was made anew with fewer than when this process started;"
+            " make it as it was, or start the process again"
+        ) from error
     results = await asyncio.gather(*acknowledged, return_exceptions=True)
     return [(part, result if isinstance(result, BaseException) else None) for part, result in zip(parts, results, strict=True)]
 

@@ -24,9 +24,27 @@ LOOK_TIMEOUT_S = 3
 DRIVER_ERRORS = (kafka.KafkaError, OSError, TimeoutError)
 _TIMEOUTS = (TimeoutError, kafka.KafkaTimeoutError, kafka.RequestTimedOutError)
 _LINES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((kafka.TopicAuthorizationFailedError,), "Kafka does not let this user use the topic"),
-    ((kafka.GroupAuthorizationFailedError,), "Kafka does not let this user join the group"),
-    ((kafka.ClusterAuthorizationFailedError,), "Kafka does not let this user do that"),
+    (
+        (kafka.TopicAuthorizationFailedError,),
+        "Kafka does not let this user use the topic: it needs Describe, DescribeConfigs, Read and Write on it",
+    ),
+    ((kafka.GroupAuthorizationFailedError,), "Kafka does not let this user join the group: it needs Read on groups citybrain.*"),
+    (
+        (kafka.ClusterAuthorizationFailedError,),
+        "Kafka does not let this user do that: it needs IdempotentWrite, or Create where it makes topics",
+    ),
+    (
+        (kafka.InvalidSessionTimeoutError,),
+        "Kafka refuses CITYBRAIN_KAFKA_SESSION_TIMEOUT: the broker wants group.min.session.timeout.ms (6 s by default) or more",
+    ),
+    (
+        (kafka.InconsistentGroupProtocolError, kafka.InvalidGroupIdError),
+        "Kafka refuses the group: somebody else uses one named citybrain.*; let them use another name",
+    ),
+    (
+        (kafka.UnsupportedVersionError, kafka.IncompatibleBrokerVersion),
+        "this Kafka does not know what is asked of it: 2.4 or later is needed",
+    ),
     ((kafka.UnknownTopicOrPartitionError,), "the topic does not exist, or this user may not see it"),
     ((kafka.NotEnoughReplicasError, kafka.NotEnoughReplicasAfterAppendError), "too few replicas of the topic are in sync"),
     (
@@ -57,6 +75,11 @@ class RecordTooLarge(CitybrainError):
 
 class TopicWasReplaced(CitybrainError):
     """A reader has read more than the topic holds."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether waiting may heal it: Kafka was not reached, or is busy with itself. What it refused it refuses again."""
+    return not isinstance(error, kafka.KafkaError) or isinstance(error, _TIMEOUTS) or bool(error.retriable)
 
 
 @contextmanager

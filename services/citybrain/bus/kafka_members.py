@@ -17,10 +17,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of
+from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of, may_pass
 from citybrain.bus.kafka_read import stop_consumer
 from citybrain.bus.kafka_settings import KafkaSettings, connection_arguments
-from citybrain.bus.port import Assignment
+from citybrain.bus.port import Assignment, BusUnavailable
+from citybrain.errors import CitybrainError
+from citybrain.loops import Pulse
 
 _log = logging.getLogger(__name__)
 LOOK_MS = 500
@@ -30,7 +32,10 @@ _NEVER_MS = 2**31 - 1
 
 
 class KafkaMembership:
-    """See `citybrain.bus.port.Membership`. `positions` gives where this process's readers of the topic stand."""
+    """See `citybrain.bus.port.Membership`. `positions` gives where this process's readers of the topic stand.
+
+    `pulse` fails while Kafka refuses us. One that is away is no fault of ours.
+    """
 
     def __init__(
         self,
@@ -38,11 +43,13 @@ class KafkaMembership:
         settings: KafkaSettings,
         place: tuple[str, str, str],
         positions: Callable[[], Mapping[int, int]],
+        pulse: Pulse,
     ) -> None:
         self._servers = servers
         self._settings = settings
         self._topic, self._role, self._member = place
         self._positions = positions
+        self._pulse = pulse
         self._current = Assignment(0, frozenset())
         self._task = asyncio.create_task(self._stay(), name=f"bus member {self._member}")
 
@@ -50,6 +57,9 @@ class KafkaMembership:
         if self._task.done() and not self._task.cancelled():
             self._task.result()  # raises: it ends by cancellation, or by an error that nobody foresaw
         return self._current
+
+    def why_not(self) -> str | None:
+        return self._pulse.why_not()
 
     def give(self, partitions: Iterable[int]) -> None:
         """What the group says; every change has a number of its own."""
@@ -67,7 +77,9 @@ class KafkaMembership:
             try:
                 await self._be_member()
             except DRIVER_ERRORS as error:
-                _log.warning("bus_membership_lost", extra={"topic": self._topic, "role": self._role, "reason": line_of(error)})
+                reason = line_of(error)
+                self._pulse.failed(BusUnavailable(reason) if may_pass(error) else CitybrainError(reason))
+                _log.warning("bus_membership_lost", extra={"topic": self._topic, "role": self._role, "reason": reason})
             self.give(())
             await asyncio.sleep(AGAIN_S)
 
@@ -76,10 +88,13 @@ class KafkaMembership:
         consumer = self._consumer()
         try:
             await consumer.start()
-            consumer.subscribe([self._topic], listener=_Listener(self, consumer))
+            listener = _Listener(self, consumer)
+            consumer.subscribe([self._topic], listener=listener)
             committed, at = dict[int, int](), time.monotonic()
             while True:
                 await consumer.getmany(timeout_ms=LOOK_MS, max_records=1)  # all is paused: this only raises the group's errors
+                if listener.is_member:
+                    self._pulse.done()
                 if time.monotonic() - at > COMMIT_EVERY_S:
                     committed, at = await self._commit(consumer, committed), time.monotonic()
         except asyncio.CancelledError:
@@ -118,11 +133,13 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
     def __init__(self, membership: KafkaMembership, consumer: Any) -> None:  # noqa: ANN401
         self._membership = membership
         self._consumer = consumer
+        self.is_member = False
 
     def on_partitions_revoked(self, revoked: object) -> None:
         self._membership.give(())
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self.is_member = True
         places = list(assigned)
         self._consumer.pause(*places)
         self._membership.give(place.partition for place in places)

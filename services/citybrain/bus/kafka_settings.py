@@ -17,7 +17,7 @@ SAFE_REPLICATION, SAFE_IN_SYNC = 3, 2
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """What CITYBRAIN_KAFKA_* say. `partitions`: of a new topic; when None, an existing topic may have any number."""
+    """What CITYBRAIN_KAFKA_* say. `partitions` and `retention`: of a new topic; when None, an existing topic may have any."""
 
     security: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
@@ -30,7 +30,7 @@ class KafkaSettings:
     batch_bytes: int = 256 * 1024
     compression: str = "lz4"
     partitions: int | None = None
-    retention: timedelta = timedelta(days=7)
+    retention: timedelta | None = None
     replication: int = SAFE_REPLICATION
     create_topics: bool = True
     session_timeout_s: int = 30

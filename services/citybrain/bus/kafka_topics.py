@@ -5,9 +5,11 @@ a topic. Never alters a topic that exists.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from aiokafka import errors as kafka
@@ -23,15 +25,25 @@ DEFAULT_PARTITIONS = 12
 REQUEST_TIMEOUT_MS = 5000
 APPEAR_TIMEOUT_S = 10
 MAX_RECORD_BYTES = 4 << 20  # of a new topic; ingest takes far less
+EVENT_BYTES = 320 << 10  # what ingest may append: an event of 256 KiB, with what is added to it
+DEFAULT_RETENTION = timedelta(days=7)
+_CONFIGS = ("cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.ms")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
-    """What Kafka says of a topic. Copies are those of the partition with the fewest."""
+    """What Kafka says of a topic, whether set for it or for all. Copies are those of the partition with the fewest.
+
+    What Kafka does not let us see is None, and `min_in_sync` 0. A retention of -1 is for ever.
+    """
 
     partitions: int
     copies: int
     min_in_sync: int
+    cleanup_policy: str | None = None
+    max_message_bytes: int | None = None
+    retention_ms: int | None = None
 
 
 async def ensure_topic(servers: str, settings: KafkaSettings, topic: str) -> TopicFacts:
@@ -47,6 +59,8 @@ async def ensure_topic(servers: str, settings: KafkaSettings, topic: str) -> Top
             f"topic {topic} does not exist or cannot be seen by this user, and CITYBRAIN_KAFKA_CREATE_TOPICS is false"
         )
     check_topic(topic, facts, settings)
+    if (risk := retention_risk(facts, settings)) is not None:
+        _log.warning("topic_retention_short", extra={"topic": topic, "reason": risk})
     return facts
 
 
@@ -58,17 +72,54 @@ async def describe_topic(servers: str, settings: KafkaSettings, topic: str) -> T
 
 
 def check_topic(topic: str, facts: TopicFacts, settings: KafkaSettings) -> None:
-    """Raise SettingsError when it has other partitions than declared, or fewer copies than an accepted event needs."""
-    if settings.partitions not in {None, facts.partitions}:
-        raise SettingsError(
-            f"topic {topic} has {facts.partitions} partitions, CITYBRAIN_KAFKA_PARTITIONS says {settings.partitions}"
-        )
-    if settings.single_replica or (facts.copies >= SAFE_REPLICATION and facts.min_in_sync >= SAFE_IN_SYNC):
-        return
-    raise SettingsError(
-        f"topic {topic} has {facts.copies} replicas and min.insync.replicas={facts.min_in_sync}: accepted events need at least"
-        f" {SAFE_REPLICATION} and {SAFE_IN_SYNC}; CITYBRAIN_SINGLE_REPLICA=true starts anyway"
+    """Raise SettingsError when it is not what was declared, or would lose accepted events."""
+    if faults := "; ".join(_faults(facts, settings)):
+        raise SettingsError(f"topic {topic} {faults}")
+
+
+def retention_risk(facts: TopicFacts, settings: KafkaSettings) -> str | None:
+    """What is unsafe about a retention that nobody has declared, and what to do; None when there is nothing."""
+    if settings.retention is not None or not _forgets_before(facts, DEFAULT_RETENTION):
+        return None
+    return (
+        f"retention.ms={facts.retention_ms} is less than {_ms(DEFAULT_RETENTION)} (7 days): what aggregate has not read by then"
+        " is lost; alter the topic, or say with CITYBRAIN_KAFKA_RETENTION that it is meant"
     )
+
+
+def _faults(facts: TopicFacts, settings: KafkaSettings) -> Iterator[str]:
+    """Each begins with what the topic has."""
+    if settings.partitions not in {None, facts.partitions}:
+        yield f"has {facts.partitions} partitions, CITYBRAIN_KAFKA_PARTITIONS says {settings.partitions}"
+    if not settings.single_replica and (facts.copies < SAFE_REPLICATION or facts.min_in_sync < SAFE_IN_SYNC):
+        yield (
+            f"has {facts.copies} replicas and min.insync.replicas={facts.min_in_sync}: accepted events need at least"
+            f" {SAFE_REPLICATION} and {SAFE_IN_SYNC}; CITYBRAIN_SINGLE_REPLICA=true starts anyway"
+        )
+    if "compact" in (facts.cleanup_policy or ""):
+        yield (
+            f"has cleanup.policy={facts.cleanup_policy}: Kafka would keep one event of an asset and lose the others;"
+            " alter it to delete"
+        )
+    needed = max(EVENT_BYTES, settings.batch_bytes)
+    if facts.max_message_bytes is not None and facts.max_message_bytes < needed:
+        yield (
+            f"has max.message.bytes={facts.max_message_bytes}: it has to take an event ({EVENT_BYTES}) and a batch"
+            f" (CITYBRAIN_KAFKA_BATCH_BYTES={settings.batch_bytes}); alter it to {needed} or more"
+        )
+    if settings.retention is not None and _forgets_before(facts, settings.retention):
+        yield (
+            f"has retention.ms={facts.retention_ms}, CITYBRAIN_KAFKA_RETENTION says {_ms(settings.retention)}:"
+            " alter the topic, or what is declared"
+        )
+
+
+def _forgets_before(facts: TopicFacts, age: timedelta) -> bool:
+    return facts.retention_ms is not None and 0 <= facts.retention_ms < _ms(age)
+
+
+def _ms(length: timedelta) -> int:
+    return length // timedelta(milliseconds=1)
 
 
 @asynccontextmanager
@@ -89,18 +140,24 @@ async def _facts(admin: Any, topic: str) -> TopicFacts | None:  # noqa: ANN401 -
     for one in await admin.describe_topics():
         if one["topic"] == topic and one["error_code"] == 0 and one["partitions"]:
             copies = min(len(partition["replicas"]) for partition in one["partitions"])
-            return TopicFacts(len(one["partitions"]), copies, await _min_in_sync(admin, topic))
+            configs = await _configs_of(admin, topic)
+            numbers = {name: int(value) for name, value in configs.items() if name != "cleanup.policy"}
+            return TopicFacts(
+                len(one["partitions"]),
+                copies,
+                numbers.get("min.insync.replicas", 0),
+                configs.get("cleanup.policy"),
+                numbers.get("max.message.bytes"),
+                numbers.get("retention.ms"),
+            )
     return None
 
 
-async def _min_in_sync(admin: Any, topic: str) -> int:  # noqa: ANN401
-    """As it holds for this topic, whether set for it or for all. 0 when Kafka does not let us see it."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": ""})
-    [response] = await admin.describe_configs([resource])
-    for error_code, _, _, _, entries in response.resources:
-        if error_code == 0:
-            return next((int(entry[1]) for entry in entries if entry[0] == "min.insync.replicas"), 0)
-    return 0
+async def _configs_of(admin: Any, topic: str) -> dict[str, str]:  # noqa: ANN401
+    """As they hold for this topic, whether set for it or for all. Empty when Kafka does not let us see them."""
+    [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(_CONFIGS, ""))])
+    [(error_code, _, _, _, entries)] = response.resources
+    return {entry[0]: entry[1] for entry in entries} if error_code == 0 else {}
 
 
 async def _make(admin: Any, settings: KafkaSettings, topic: str) -> None:  # noqa: ANN401
@@ -124,7 +181,7 @@ def _configs(settings: KafkaSettings, copies: int) -> Mapping[str, str]:
         "compression.type": settings.compression,
         "max.message.bytes": str(MAX_RECORD_BYTES),
         "min.insync.replicas": str(min(SAFE_IN_SYNC, copies)),
-        "retention.ms": str(int(settings.retention.total_seconds() * 1000)),
+        "retention.ms": str(_ms(settings.retention or DEFAULT_RETENTION)),
     }
 
 

@@ -33,6 +33,10 @@ class FixedMembership:
         """Never changes."""
         return self._current
 
+    def why_not(self) -> str | None:
+        """Nobody can refuse it."""
+        return None
+
     async def leave(self) -> None:
         """Nobody else would take them."""
 
@@ -55,6 +59,10 @@ class PostgresMembership:
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()  # raises: it ends by cancellation, or by an error that nobody foresaw
         return self._current
+
+    def why_not(self) -> str | None:
+        """Nobody refuses a row; a database that is away is no fault of ours."""
+        return None
 
     async def leave(self) -> None:
         """Take back the row; where that fails it runs out."""

@@ -86,6 +86,10 @@ class Membership(Protocol):
         """As of now; kept up to date in the background, and empty until the first was given."""
         ...
 
+    def why_not(self) -> str | None:
+        """Why it cannot become or stay a member, for what no waiting heals; None where it is one, or others are away."""
+        ...
+
     async def leave(self) -> None:
         """Others may have its partitions at once."""
         ...

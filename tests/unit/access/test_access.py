@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from citybrain.access import Access, Role
+from citybrain.access import Access, Role, authenticate
 from citybrain.access.secret import bearer_hash, hash_of, new_secret
 from citybrain.errors import Forbidden, Unauthenticated, Unavailable
 from citybrain.store.keys import KeyStore, LiveKey
@@ -88,6 +88,44 @@ async def test_a_known_key_goes_on_for_a_minute_while_the_database_is_down_and_a
     keys.is_down = False
     time.now += 1
     assert (await access.authenticate("Bearer key-a")).name == "key-a"
+
+
+async def test_the_minute_begins_when_the_database_went_away_though_nobody_asked_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(authenticate, "KEEP_FRESH_S", 0.001)
+    keys, time = Keys("key-a"), Time()
+    access = Access(keys, time)
+    assert access.why_not() == "keys have not been read yet"
+    keeping = asyncio.create_task(access.keep_fresh())
+    await looked_again(keys)
+    assert access.why_not() is None
+    time.now += 3600
+    await looked_again(keys)
+    keys.is_down = True
+    time.now += 55
+    await looked_again(keys)
+    assert (await access.authenticate("Bearer key-a")).name == "key-a"
+    assert access.why_not() is None
+    time.now += 10
+    with pytest.raises(Unavailable):
+        await access.authenticate("Bearer key-a")
+    assert access.why_not() == "keys cannot be checked: the database has not answered for 65 s"
+    keys.is_down = False
+    time.now += 1
+    await looked_again(keys)
+    assert access.why_not() is None
+    assert not keeping.done()
+    keeping.cancel()
+
+
+async def looked_again(keys: Keys) -> None:
+    """Wait until the loop has looked once more, to the end."""
+    before = keys.looks
+    async with asyncio.timeout(5):
+        while keys.looks == before:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
 
 
 async def test_a_database_that_was_never_reached_gives_no_verdict() -> None:
