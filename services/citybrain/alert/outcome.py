@@ -69,6 +69,7 @@ class Outcome:
     """What becomes of one alert. `row` None: a new one; `change` None: only its figures are told anew.
 
     `figures`: the columns of the window that fired, None where its tick was not looked at in this pass.
+    `events`: (id, source) of the last ones in the window.
     """
 
     rule: Threshold | Absence
@@ -77,7 +78,7 @@ class Outcome:
     change: Change | None
     figures: Mapping[str, object] | None = None
     window: tuple[datetime, datetime] | None = None
-    events: list[str] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
 
 
 def as_row(alert: AlertRow) -> Row:

@@ -169,7 +169,8 @@ def _with_figures(a_pass: Pass, one: Outcome, row: AlertRow) -> AlertRow:
         row = replace(row, area=one.place.area, path=list(a_pass.city.areas.path_at(one.place.area, row.started_at)))
     if one.window is not None:
         begin, end = (format_time(at) for at in one.window)
-        row.evidence = {"window": {"start": begin, "end": end}, "events": one.events}
+        events, sources = [event for event, _ in one.events], [source for _, source in one.events]
+        row.evidence = {"window": {"start": begin, "end": end}, "events": events, "sources": sources}
     row.summary = summary_of(a_pass.city, one.rule, row)
     return row
 
