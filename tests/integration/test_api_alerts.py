@@ -12,14 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from alerting import FULL, written
+from alerting import FULL, alerting, written
 from citybrain.access import Role
 from citybrain.store.rule_sets import put_rule_set
 from citybrain_schemas.alerts import Alert, AlertWithLog
 from citybrain_schemas.instants import format_time
 from notifying import BEGIN, LEFT, RIGHT, Notifying, notifying
 from reading import Answer, Reading, reading
-from records import occupancy, records
+from records import minutes_later, occupancy, records
+from records import small_city as city_of_records
 from small_city import small_city
 
 HOUR = timedelta(hours=1)
@@ -152,6 +153,28 @@ async def test_an_event_leads_to_the_alerts_that_name_it_however_many_others_the
         alert = await fire("lot_full", 201, **named)
         assert set(await went("/a")) == set(await went("/b")) == {(alert, True), (old, True)}
         assert set(await went("/c")) == {(old, True)}
+
+
+async def test_alerts_of_one_pass_are_listed_by_tick_then_by_rule_and_scope_the_last_first(database: str) -> None:
+    lots = [f"lot-{n}" for n in range(6)]
+    full = FULL | {"early": False}
+    async with alerting(database, full, full | {"rule": "almost_full", "when": "last >= 0.9"}) as city:
+        await city.until(minutes_later(5))
+        await city.work()
+        events = [
+            occupancy(f"{minute}-{lot}", minutes_later(minute, 30), occupied, subject=lot)
+            for minute, occupied in ((6, 99), (7, 10), (8, 97))
+            for lot in reversed(lots)
+        ]
+        await city.post(*events)
+        await city.until(minutes_later(20))
+        await city.work()
+        assert len({row[0] for row in await city.pool.fetch("select opened_at from alert")}) == 1
+        async with reading(database, city_of_records()) as api:
+            listed = await api.every("/v1/alerts", limit=5)
+    found = [(one["started_at"], one["rule"], one["subject"]) for one in reversed(listed)]
+    ticks = [format_time(minutes_later(minute)) for minute in (7, 9)]
+    assert found == [(tick, rule, lot) for tick in ticks for rule in ("almost_full", "lot_full") for lot in lots]
 
 
 async def test_unknown_alert_is_404(database: str) -> None:
