@@ -37,12 +37,20 @@ class EvidenceWindow(_Word):
 
 
 class Evidence(_Word):
-    """Why it fired: the window, and ids of events in it (some of them, when there are many)."""
+    """Why it fired: the window, ids of events in it (the last ones, when there are many), and in the same order their sources.
+
+    What fired before sources were kept has none.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     window: EvidenceWindow | None = None
     events: list[str] = []
+    sources: list[str] = []
+
+    def names(self, event: str, source: str) -> bool:
+        """Whether an event is among them; where no sources are kept its id alone decides."""
+        return (event, source) in zip(self.events, self.sources, strict=False) if self.sources else event in self.events
 
 
 class Handling(_Word):

@@ -68,7 +68,8 @@ async def test_an_alert_carries_what_people_need(database: str) -> None:
         )
         assert row is not None
         assert '"last": 0.97' in row["value"]
-        assert "lot-1-10-97" in row["evidence"]
+        evidence = json.loads(row["evidence"])
+        assert (evidence["events"], evidence["sources"]) == (["lot-1-10-97"], ["/test"])
         assert "lot-1 is 97% full" in row["summary"]
         assert "停车场已满" in row["summary"]
         assert row["threshold"] == "last >= 0.95"

@@ -12,11 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from alerting import FULL, alerting, written
 from citybrain.access import Role
+from citybrain.store.rule_sets import put_rule_set
 from citybrain_schemas.alerts import Alert, AlertWithLog
 from citybrain_schemas.instants import format_time
 from notifying import BEGIN, LEFT, RIGHT, Notifying, notifying
 from reading import Answer, Reading, reading
+from records import minutes_later, occupancy, records
+from records import small_city as city_of_records
 from small_city import small_city
 
 HOUR = timedelta(hours=1)
@@ -118,6 +122,59 @@ async def test_alert_has_its_log_and_an_etag(database: str) -> None:
         assert (same.status, same.body) == (304, b"")
         await city.alerts.end(alert)
         assert (await city.reading.get(path, headers={"If-None-Match": answer.headers["etag"]})).status == 200
+
+
+async def test_an_event_leads_to_the_alerts_that_name_it_however_many_others_there_are(database: str) -> None:
+    async with desk(database) as city:
+        bins = FULL | {"rule": "bin_full", "metric": "bin.level", "when": "last >= 95", "clear": "last < 85"}
+        async with city.alerts.pool.acquire() as connection, connection.transaction():
+            version = await put_rule_set(connection, written([FULL, bins]), "test")
+        at = BEGIN - timedelta(seconds=30)
+        cars = [occupancy("e1", at, 99, subject="lot-1", area=LEFT, source=source) for source in ("/a", "/b", "/c")]
+        await city.reading.pipeline.post(records(cars))
+        await city.reading.pipeline.drain()
+        evidence = {"window": {"start": format_time(at), "end": format_time(BEGIN)}}
+        named = {"events": ["e1", "e1"], "sources": ["/b", "/a"]}
+
+        async def fire(rule: str, n: int, **says: list[str]) -> str:
+            told = json.dumps(evidence | says)
+            return str(await city.alerts.fire("lot-1", rule, scope=f"subject:{rule}-{n}", rule_version=version, evidence=told))
+
+        async def went(source: str) -> list[tuple[str, bool]]:
+            answer = (await city.reading.get("/v1/event", source=source, id="e1")).json
+            assert {one["rule"] for one in answer["alerts"]} == {"lot_full"}
+            return [(one["id"], one["named"]) for one in answer["alerts"] if one["named"] or one["id"] == old]
+
+        for n in range(120):
+            await fire("bin_full", n, events=["level"], sources=["/bin"])
+            await fire("lot_full", n, events=["other"], sources=["/a"])
+        city.alerts.now += HOUR
+        old = await fire("lot_full", 200, events=["e1"])  # of a version that kept no sources
+        alert = await fire("lot_full", 201, **named)
+        assert set(await went("/a")) == set(await went("/b")) == {(alert, True), (old, True)}
+        assert set(await went("/c")) == {(old, True)}
+
+
+async def test_alerts_of_one_pass_are_listed_by_tick_then_by_rule_and_scope_the_last_first(database: str) -> None:
+    lots = [f"lot-{n}" for n in range(6)]
+    full = FULL | {"early": False}
+    async with alerting(database, full, full | {"rule": "almost_full", "when": "last >= 0.9"}) as city:
+        await city.until(minutes_later(5))
+        await city.work()
+        events = [
+            occupancy(f"{minute}-{lot}", minutes_later(minute, 30), occupied, subject=lot)
+            for minute, occupied in ((6, 99), (7, 10), (8, 97))
+            for lot in reversed(lots)
+        ]
+        await city.post(*events)
+        await city.until(minutes_later(20))
+        await city.work()
+        assert len({row[0] for row in await city.pool.fetch("select opened_at from alert")}) == 1
+        async with reading(database, city_of_records()) as api:
+            listed = await api.every("/v1/alerts", limit=5)
+    found = [(one["started_at"], one["rule"], one["subject"]) for one in reversed(listed)]
+    ticks = [format_time(minutes_later(minute)) for minute in (7, 9)]
+    assert found == [(tick, rule, lot) for tick in ticks for rule in ("almost_full", "lot_full") for lot in lots]
 
 
 async def test_unknown_alert_is_404(database: str) -> None:

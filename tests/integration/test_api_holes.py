@@ -120,11 +120,13 @@ async def test_expected_knows_the_length_of_the_day_and_when_an_asset_is_on_the_
 
 
 async def test_assets_show_their_latest_state_and_who_is_silent(database: str) -> None:
-    roster = HEAD + "".join(
-        f"{name},parking.occupancy,{GRIDS[0]},{every},,\n"
-        for name, every in (("a/1", "30m"), ("b", "30m"), ("mute", "1h"), ("shy", ""))
-    )
+    """Silent is who is in a hole that lasts; nine hours ago, at midnight, four lines of the roster began."""
+    began = [("back", "12h"), ("gone", "1h"), ("mute", "1h"), ("new", "12h")]
+    always = [("a/1", "30m"), ("b", "30m"), ("shy", ""), ("unsaid", "1h")]
+    roster = HEAD + "".join(f"{name},parking.occupancy,{GRIDS[0]},{every},2026-03-01,\n" for name, every in began)
+    roster += "".join(f"{name},parking.occupancy,{GRIDS[0]},{every},,\n" for name, every in always)
     rows = [
+        *(occupancy(name, T0 - 72 * HOUR, 1, subject=name) for name in ("back", "gone")),
         occupancy("1", T0, 1, subject="a/1"),
         occupancy("2", T0 + HOUR, 2, subject="b"),
         occupancy("3", T0, 3, subject="stray", area=GRIDS[-1]),
@@ -134,11 +136,14 @@ async def test_assets_show_their_latest_state_and_who_is_silent(database: str) -
         await city.pipeline.beat(T0 + HOUR + timedelta(seconds=40))
         await city.pipeline.drain()
         listed = {one["subject"]: one for one in await city.every("/v1/assets", limit=2)}
-        assert list(listed) == ["a/1", "b", "mute", "shy", "stray"]
-        assert {name for name, one in listed.items() if one["silent"]} == {"a/1", "mute"}
-        assert {name for name, one in listed.items() if one["last_seen"] is None} == {"mute", "shy"}
+        assert list(listed) == ["a/1", "b", "back", "gone", "mute", "new", "shy", "stray", "unsaid"]
+        assert {name for name, one in listed.items() if one["silent"]} == {"a/1", "gone", "mute"}
+        assert {name for name, one in listed.items() if one["last_seen"] is None} == {"mute", "new", "shy", "unsaid"}
+        for name, one in listed.items():
+            holes = await city.every(f"/v1/assets/{name}/holes")
+            assert one["silent"] == any(hole["end"] is None for hole in holes), (name, holes)
         assert listed["b"]["data"] == {"occupied": 2, "capacity": 100}
-        assert await _subjects(city, silent="true") == ["a/1", "mute"]
+        assert await _subjects(city, silent="true") == ["a/1", "gone", "mute"]
         assert await _subjects(city, area=DISTRICTS[1]) == ["stray"]
         assert await _subjects(city, type="bin.level") == []
         [hole] = await city.every("/v1/assets/a/1/holes")

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from citybrain.access.keys import KeyWish, create_key
 from citybrain.alert.publish import CHANGES_KEPT, Publisher
 from citybrain.api import stream as route
 from citybrain.api import stream_hub
+from citybrain.store import stream
 from citybrain.store.alert_log import Entry, append
 from citybrain.store.keys import KeyStore
 from notifying import BEGIN, LEFT, RIGHT, Notifying, notifying
@@ -247,12 +248,12 @@ async def test_what_is_no_longer_kept_is_said(database: str) -> None:
         await Publisher(city.alerts.pool, city.alerts.metrics, lambda: city.alerts.now).step()
     async with desk(database) as other, other.listen(last) as again:
         (told,) = await again.until(1)
-        assert (told.event, "read anew" in told.data["why"]) == ("reset", True)
+        assert (told.event, "read anew" in told.data["why"], told.data["lost"]) == ("reset", True, ["alert"])
         await other.fire(1, "live")
         assert subjects((await again.until(2))[1:]) == ["live-0"]
 
 
-async def test_changed_windows_that_are_forgotten_are_said(database: str) -> None:
+async def test_changed_windows_that_are_forgotten_are_said_and_alerts_are_told_all_the_same(database: str) -> None:
     async with desk(database) as city:
         async with city.listen() as heard:
             await city.fire(1)
@@ -261,20 +262,48 @@ async def test_changed_windows_that_are_forgotten_are_said(database: str) -> Non
         await city.reading.pipeline.drain()
         async with city.listen(last) as again:
             assert {one.event for one in await again.until(1)} == {"window"}
+        await city.fire(3, "away")
         await city.alerts.pool.execute(
             "insert into change_position (role, partition, batch) select role, partition, max(batch) from change group by 1, 2"
         )
-        city.alerts.now = BEGIN + timedelta(days=3650) + CHANGES_KEPT
+        city.alerts.now = datetime.now(UTC) + CHANGES_KEPT + timedelta(seconds=1)  # what the database goes by
         await Publisher(city.alerts.pool, city.alerts.metrics, lambda: city.alerts.now).step()
         assert await city.alerts.pool.fetchval("select count(*) from change") == 0
-    async with desk(database) as other, other.listen(last) as again:
-        assert (await again.until(1))[0].event == "reset"
+    away = ["away-0", "away-1", "away-2"]
+    async with desk(database) as other:
+        async with other.listen(last) as both:
+            told, *rest = await both.until(4)
+            assert (told.event, told.data["lost"], subjects(rest)) == ("reset", ["window"], away)
+        async with other.listen(told.id) as again:  # cut off behind the reset
+            assert subjects(await again.until(3)) == away
+        async with other.listen(last, event="alert") as alerts:
+            assert subjects(await alerts.until(3)) == away
+            await other.fire(1, "live")
+            assert subjects((await alerts.until(4))[3:]) == ["live-0"]
+        async with other.listen(last, event="window") as windows:
+            (told,) = await windows.until(1)
+            assert (told.event, told.data["lost"]) == ("reset", ["window"])
+
+
+async def test_a_process_that_lags_goes_on_behind_what_another_one_told(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_hub, "EVERY_S", 3.0)
+    async with desk(database) as city, city.listen() as heard:
+        await city.fire(1, "first")
+        await heard.until(1)
+        await city.fire(2, "second")
+        async with city.alerts.pool.acquire() as connection:
+            last = stream_hub.write_id(await stream.heads(connection))  # as any other process says it now
+        async with city.listen(last) as again:
+            await city.fire(1, "third")
+            assert len(heard.found) == 1
+            assert subjects(await again.until(1)) == ["third-0"]
 
 
 async def test_an_id_of_another_city_is_said_and_garbage_refused(database: str) -> None:
     async with desk(database) as city:
         async with city.listen("99999.99999") as heard:
-            assert (await heard.until(1))[0].event == "reset"
+            (told,) = await heard.until(1)
+            assert (told.event, told.data["lost"]) == ("reset", ["alert", "window"])
             await city.fire(1)
             assert len(await heard.until(1, "alert")) == 1
         for bad in ("garbage", "1", "1.x", "-1.2", "1.2.3", "9" * 40 + ".1"):

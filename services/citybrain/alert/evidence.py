@@ -41,11 +41,11 @@ async def _add(a_pass: Pass, outcomes: Sequence[Outcome], types: Collection[str]
         if one.place.subject is not None and one.window is not None:
             windows.append(Window(n, one.place.subject, *one.window))
     windows += await _beneath(a_pass, outcomes)
-    found: defaultdict[int, set[tuple[float, str]]] = defaultdict(set)
-    for number, event, time in await alerts.last_events(a_pass.connection, windows, types, MOST_EVENTS):
-        found[number].add((-time.timestamp(), event))
+    found: defaultdict[int, list[tuple[float, str, str]]] = defaultdict(list)
+    for number, event, source, time in await alerts.last_events(a_pass.connection, windows, types, MOST_EVENTS):
+        found[number].append((-time.timestamp(), event, source))
     for n, one in enumerate(outcomes):
-        one.events = [event for _, event in sorted(found[n])[:MOST_EVENTS]]
+        one.events = [(event, source) for _, event, source in sorted(found[n])[:MOST_EVENTS]]
 
 
 async def _beneath(a_pass: Pass, outcomes: Sequence[Outcome]) -> list[Window]:

@@ -5,9 +5,12 @@ Ticks are minutes since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from secrets import randbits
+from uuid import UUID
 
 from citybrain.alert.episodes import Change, Row
 from citybrain.alert.gaps import Gaps
@@ -37,10 +40,18 @@ def micros_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def episode_ids(now: datetime) -> Iterator[UUID]:
+    """Ids that are greater the later they are taken: version 7 of RFC 9562 with a time, a place in 32 bits, and chance."""
+    prefix = (now - _EPOCH) // timedelta(milliseconds=1) << 80 | 7 << 76 | 2 << 62
+    for place in count():
+        yield UUID(int=prefix | (place >> 20) << 64 | (place & 0xFFFFF) << 42 | randbits(42))
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One pass: final ticks went from `before` to `final`; `version` is that of the rules. Early rules look on to
-    `open_end`, the tick after the last minute with a row; to `final` while more ticks are final already."""
+    `open_end`, the tick after the last minute with a row; to `final` while more ticks are final already. `ids` are those of the
+    episodes that open, in their order."""
 
     connection: Connection
     city: City
@@ -51,6 +62,7 @@ class Pass:
     gaps: Gaps
     modes: Mapping[str, int]
     open_end: int
+    ids: Iterator[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class Outcome:
     """What becomes of one alert. `row` None: a new one; `change` None: only its figures are told anew.
 
     `figures`: the columns of the window that fired, None where its tick was not looked at in this pass.
+    `events`: (id, source) of the last ones in the window. `new_id`: that of an episode that opens.
     """
 
     rule: Threshold | Absence
@@ -77,7 +90,8 @@ class Outcome:
     change: Change | None
     figures: Mapping[str, object] | None = None
     window: tuple[datetime, datetime] | None = None
-    events: list[str] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+    new_id: UUID | None = None
 
 
 def as_row(alert: AlertRow) -> Row:

@@ -17,8 +17,8 @@ from citybrain.alert import conditions, silence, together
 from citybrain.alert.commands import obey
 from citybrain.alert.evidence import add_evidence
 from citybrain.alert.gaps import Gaps
-from citybrain.alert.outcome import Outcome, Pass, micros_of, moment_of, tick_of
-from citybrain.alert.record import Book, record
+from citybrain.alert.outcome import Outcome, Pass, episode_ids, micros_of, moment_of, tick_of
+from citybrain.alert.record import Book, name_new, record
 from citybrain.alert.reload import At, Reload, compare, reload
 from citybrain.alert.scopes import ScopeBook
 from citybrain.alert.spans import OPEN_TICKS, Group, groups_of, lateness_of, moving_minutes
@@ -82,7 +82,7 @@ async def make_pass(connection: Connection, scopes: ScopeBook, standing: Standin
     newest = await changes.newest_minute(connection) if final == complete else None
     open_end = final if newest is None else max(final, min(final + OPEN_TICKS, tick_of(newest) + 1))
     modes = await changes.modes(connection)
-    a_pass = Pass(connection, now.city, now.loaded.version, now.at, before, final, gaps, modes, open_end)
+    a_pass = Pass(connection, now.city, now.loaded.version, now.at, before, final, gaps, modes, open_end, episode_ids(now.at))
     intents, opened = await _evaluate(a_pass, scopes, now.loaded.book, (taken, fresh[0], intents))
     more = final != complete or bool(taken.positions) or commands > 0
     return Done(intents, opened, more, moment)
@@ -124,6 +124,7 @@ async def _evaluate(
 async def _record(a_pass: Pass, outcomes: list[Outcome]) -> tuple[int, int]:
     """Write what becomes of alerts; how many intents there are, and how many alerts were opened."""
     intents = opened = 0
+    name_new(a_pass, outcomes)
     for at in range(0, len(outcomes), MOST_AT_ONCE):
         part, book = outcomes[at : at + MOST_AT_ONCE], Book()
         await add_evidence(a_pass, part)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from citybrain.alert.episodes import Change
 from citybrain.alert.lifecycle import Phase
@@ -54,6 +54,13 @@ class Book:
         numbers = await alert_log.append(connection, self.entries)
         await alerts.intend(connection, [Intent(alert_id, kind, numbers[n], now) for alert_id, kind, n in self.tells])
         return len(self.tells)
+
+
+def name_new(a_pass: Pass, outcomes: Sequence[Outcome]) -> None:
+    """Give episodes that open their ids: those of one pass are listed by tick, then by rule and scope."""
+    opening = ((n, one, one.change) for n, one in enumerate(outcomes) if one.change is not None and one.row is None)
+    for *_, n in sorted((change.started, one.rule.name, one.place.scope, n) for n, one, change in opening):
+        outcomes[n].new_id = next(a_pass.ids)
 
 
 def record(book: Book, a_pass: Pass, outcomes: Sequence[Outcome]) -> None:
@@ -116,7 +123,7 @@ def _opened(a_pass: Pass, one: Outcome, change: Change) -> AlertRow:
     areas = a_pass.city.areas
     path = list(areas.path_at(place.area, started)) if areas.known(place.area) else [place.area]
     row = AlertRow(
-        alert_id=uuid4(),
+        alert_id=one.new_id or next(a_pass.ids),
         rule=rule.name,
         scope=place.scope,
         rule_version=a_pass.version,
@@ -169,7 +176,8 @@ def _with_figures(a_pass: Pass, one: Outcome, row: AlertRow) -> AlertRow:
         row = replace(row, area=one.place.area, path=list(a_pass.city.areas.path_at(one.place.area, row.started_at)))
     if one.window is not None:
         begin, end = (format_time(at) for at in one.window)
-        row.evidence = {"window": {"start": begin, "end": end}, "events": one.events}
+        events, sources = [event for event, _ in one.events], [source for _, source in one.events]
+        row.evidence = {"window": {"start": begin, "end": end}, "events": events, "sources": sources}
     row.summary = summary_of(a_pass.city, one.rule, row)
     return row
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, identity, known_area, read_cursor, unknown, write_cursor
+from citybrain.api.params import Cursor, Cursors, Instant, Limit, Moment, Text, identity, known_area, unknown
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.store import alert_reads, window_reads
@@ -30,6 +30,7 @@ _SUMMARIES = {
     "close": "Nobody is to hear of it any more; the condition goes on by itself",
 }
 _LAST = Opened(datetime(2199, 12, 31, tzinfo=UTC), UUID(int=2**128 - 1))
+_CURSORS = Cursors("alerts", tuple[Moment, UUID])
 
 
 class Handle(BaseModel):
@@ -62,12 +63,12 @@ def add_alerts(router: APIRouter, parts: ApiParts) -> None:
     ) -> Response:
         if area is not None:
             known_area(parts.city().areas, area)
-        position = read_cursor(cursor, tuple[Moment, UUID])
+        position = _CURSORS.read(cursor)
         before = _LAST if position is None else Opened(*position)
         with translated():
             async with parts.pool.acquire() as connection:
                 rows = await alert_reads.page(connection, AlertFilter(state, severity, area, rule), before, limit + 1)
-        following = write_cursor(rows[limit - 1][0]) if len(rows) > limit else None
+        following = _CURSORS.write(rows[limit - 1][0]) if len(rows) > limit else None
         return page_reply([_form(alert, parts) for _, alert in rows[:limit]], following)
 
     @router.get(

@@ -11,12 +11,14 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Limit, Text, known_area, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Cursors, Instant, Limit, Text, known_area
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import GEOJSON, FeatureCollection, GeoJson, Page, page_reply, tagged_reply
 from citybrain.city import Area, Areas, Level
 from citybrain.web import answers
 from citybrain_schemas.instants import format_time
+
+_CURSORS = Cursors("areas", tuple[str, str])
 
 
 def add_areas(router: APIRouter, parts: ApiParts) -> None:
@@ -24,11 +26,11 @@ def add_areas(router: APIRouter, parts: ApiParts) -> None:
 
     @router.get("/v1/areas", summary="All areas, each version, by code", responses={200: {"model": Page}})
     async def areas(level: Level | None = None, limit: Limit = 1000, cursor: Cursor = None) -> Response:
-        position = read_cursor(cursor, tuple[str, str])
+        position = _CURSORS.read(cursor)
         found = [one for one in parts.city().areas.versions if level in {None, one.level}]
         first = 0 if position is None else bisect_right(found, position, key=_position)
         page = found[first : first + limit]
-        following = write_cursor(_position(page[-1])) if len(found) > first + limit else None
+        following = _CURSORS.write(_position(page[-1])) if len(found) > first + limit else None
         return page_reply([version_form(one) for one in page], following)
 
     @router.get(

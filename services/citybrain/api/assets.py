@@ -15,9 +15,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from citybrain.api.hierarchy import hierarchy_of
-from citybrain.api.holes import LONGEST_PAUSE, Due, Hole, Silence, dues, holes
+from citybrain.api.holes import Due, Hole, Silence, dues, holes, is_silent
 from citybrain.api.params import (
     Cursor,
+    Cursors,
     From,
     Limit,
     Moment,
@@ -25,8 +26,6 @@ from citybrain.api.params import (
     To,
     json_text,
     known_area,
-    read_cursor,
-    write_cursor,
 )
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, page_reply
@@ -39,6 +38,8 @@ from citybrain_schemas.instants import format_time
 
 CHUNK = 2_000
 Key = tuple[str, str]
+_ASSETS = Cursors("assets", tuple[str, str])
+_HOLES = Cursors("holes", tuple[Moment, str])
 
 
 def add_assets(router: APIRouter, parts: ApiParts) -> None:
@@ -57,21 +58,21 @@ def add_assets(router: APIRouter, parts: ApiParts) -> None:
         async with window_reads.snapshot(parts.pool) as connection:
             watermark = (await window_reads.standing(connection)).watermark
             listing = _Listing(connection, city, watermark, now, below)
-            found = await listing.page(read_cursor(cursor, tuple[str, str]) or ("", ""), type, silent, limit + 1)
+            found = await listing.page(_ASSETS.read(cursor) or ("", ""), type, silent, limit + 1)
         more = len(found) > limit
         items = found[:limit]
-        return page_reply(items, write_cursor((items[-1]["subject"], items[-1]["type"])) if more else None)
+        return page_reply(items, _ASSETS.write((items[-1]["subject"], items[-1]["type"])) if more else None)
 
     @router.get("/v1/assets/{subject:path}/holes", summary="When an asset was silent", responses=answers(404, done={200: Page}))
     async def asset_holes(
         subject: Text, begin: From = None, end: To = None, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:
-        position = read_cursor(cursor, tuple[Moment, str])
+        position = _HOLES.read(cursor)
         async with window_reads.snapshot(parts.pool) as connection:
             found = await _holes_of(connection, parts.city(), subject, (begin or EARLIEST, end or parts.clock()))
         first = 0 if position is None else bisect_right(found, position, key=_begin)
         page = found[first : first + limit]
-        following = write_cursor(_begin(page[-1])) if len(found) > first + limit else None
+        following = _HOLES.write(_begin(page[-1])) if len(found) > first + limit else None
         return page_reply([_hole_form(*one) for one in page], following)
 
 
@@ -156,14 +157,16 @@ class _Listing:
 
     def _spoken(self, state: asset_reads.AssetState) -> dict[str, Any]:
         line = _line_at(self.city.roster.lines_of(state.subject), state.type, self.watermark or self.now)
-        every = None if line is None else line.every
-        silent = every is not None and self.watermark is not None and self.watermark - state.time > every * LONGEST_PAUSE
         form = {"subject": state.subject, "type": state.type, "area": state.area, "last_seen": format_time(state.time)}
-        return form | {"silent": silent, "data": json_text(state.data)} | _facts(line)
+        quiet = self._silent(state.subject, state.type, state.time)
+        return form | {"silent": quiet, "data": json_text(state.data)} | _facts(line)
 
     def _never(self, line: RosterLine) -> dict[str, Any]:
         form = {"subject": line.subject, "type": line.type, "area": line.area, "last_seen": None}
-        return form | {"silent": line.every is not None, "data": None} | _facts(line)
+        return form | {"silent": self._silent(line.subject, line.type, None), "data": None} | _facts(line)
+
+    def _silent(self, subject: str, kind: str, seen: datetime | None) -> bool:
+        return is_silent(self.city.roster.lines_of(subject), kind, seen, self.watermark)
 
 
 @lru_cache(maxsize=2)

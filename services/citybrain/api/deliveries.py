@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
-from citybrain.api.params import Cursor, From, Limit, Moment, Text, To, read_cursor, unknown, write_cursor
+from citybrain.api.params import Cursor, Cursors, From, Limit, Moment, Text, To, unknown
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.endpoints import manage
@@ -28,6 +28,7 @@ Type = Literal["alert.firing", "alert.updated", "alert.resolved", "alert.escalat
 _LATEST = datetime(2199, 12, 31, tzinfo=UTC)
 _LAST_ID = UUID(int=2**128 - 1)
 _ANSWER_CHARS = 2000
+_CURSORS = Cursors("deliveries", tuple[Moment, UUID])
 
 
 class Attempt(BaseModel):
@@ -78,13 +79,13 @@ def add_deliveries(router: APIRouter, parts: ApiParts) -> None:
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response:
-        before = read_cursor(cursor, tuple[Moment, UUID]) or (end or _LATEST, UUID(int=0) if end else _LAST_ID)
+        before = _CURSORS.read(cursor) or (end or _LATEST, UUID(int=0) if end else _LAST_ID)
         wanted = DeliveryFilter(endpoint, state, type, alert, begin)
         with translated():
             async with parts.pool.acquire() as connection:
                 rows = await store.page(connection, wanted, before, limit + 1)
                 attempts = await store.attempts(connection, [row.delivery_id for row in rows[:limit]])
-        following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].delivery_id)) if len(rows) > limit else None
+        following = _CURSORS.write((rows[limit - 1].made_at, rows[limit - 1].delivery_id)) if len(rows) > limit else None
         return page_reply([delivery_form(row, attempts.get(row.delivery_id, [])) for row in rows[:limit]], following)
 
     @router.get(

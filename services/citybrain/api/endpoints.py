@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from citybrain.api.endpoint_problems import as_problems
-from citybrain.api.params import Cursor, Limit, Moment, Text, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Cursors, Limit, Moment, Text
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.endpoints import manage
@@ -23,6 +23,7 @@ from citybrain_schemas.instants import format_time
 
 UrlText = Annotated[str, Field(max_length=2048, description="a public https address, unless networks were allowed")]
 Secret = Annotated[str, Field(max_length=200, description="whsec_ and base64 of 24 to 64 bytes")]
+_CURSORS = Cursors("endpoints", tuple[Moment, UUID])
 
 
 class NewEndpoint(BaseModel):
@@ -106,11 +107,11 @@ def add_endpoints(router: APIRouter, parts: ApiParts) -> None:
         "/v1/endpoints", summary="Receivers, in the order of their making", responses={200: {"model": Page}}, dependencies=admin
     )
     async def endpoints(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        after = read_cursor(cursor, tuple[Moment, UUID])
+        after = _CURSORS.read(cursor)
         with translated():
             async with parts.pool.acquire() as connection:
                 rows = await store.list_endpoints(connection, after, limit + 1)
-        following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].endpoint_id)) if len(rows) > limit else None
+        following = _CURSORS.write((rows[limit - 1].made_at, rows[limit - 1].endpoint_id)) if len(rows) > limit else None
         return page_reply([endpoint_form(row) for row in rows[:limit]], following)
 
     @router.get("/v1/endpoints/{id}", summary="A receiver", responses=answers(304, 404, done={200: Endpoint}), dependencies=admin)

@@ -7,6 +7,7 @@ Whether the alert names it, too, depends on how many events there were: an alert
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from citybrain.rulebook.read import rule_book
 from citybrain.store import alert_reads, deliveries, rule_sets
 from citybrain.store.event_reads import EventRow
 from citybrain.store.pool import Connection
+from citybrain_schemas.alerts import Alert
 from citybrain_schemas.instants import format_time
 
 MOST_ALERTS, MOST_DELIVERIES = 100, 100
@@ -25,9 +27,16 @@ MOST_ALERTS, MOST_DELIVERIES = 100, 100
 async def where_it_went(connection: Connection, city: City, event: EventRow, metrics: Collection[str]) -> dict[str, Any]:
     """`alerts` and `deliveries`."""
     areas = city.areas.path_at(event.area, event.time) if city.areas.known(event.area) else (event.area,)
-    found = await alert_reads.about(connection, event.subject, areas, event.time, MOST_ALERTS)
-    books = {version: await _book(connection, version) for version in {version for version, _ in found}}
-    alerts = [alert for version, alert in found if _is_about(books[version], alert.rule, event.type, metrics)]
+    books: dict[int, RuleBook | None] = {}
+    alerts: list[Alert] = []
+    async with aclosing(alert_reads.about(connection, event, areas)) as candidates:
+        async for version, alert in candidates:
+            if version not in books:
+                books[version] = await _book(connection, version)
+            if _is_about(books[version], alert.rule, event.type, metrics):
+                alerts.append(alert)
+            if len(alerts) == MOST_ALERTS:
+                break
     sent = await deliveries.of_alerts(connection, [UUID(one.id) for one in alerts], MOST_DELIVERIES) if alerts else []
     return {
         "alerts": [
@@ -37,7 +46,7 @@ async def where_it_went(connection: Connection, city: City, event: EventRow, met
                 "state": one.state,
                 "severity": one.severity,
                 "started_at": format_time(one.started_at),
-                "named": event.id in one.evidence.events,
+                "named": one.evidence.names(event.id, event.source),
             }
             for one in alerts
         ],

@@ -14,7 +14,7 @@ from citybrain.api.event_forms import conflict_form, event_form, metrics_fed, wi
 from citybrain.api.event_list import list_events
 from citybrain.api.event_path import where_it_went
 from citybrain.api.hierarchy import hierarchy_of
-from citybrain.api.params import Cursor, From, Instant, Limit, Moment, Text, To, json_text, known_area, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Cursors, From, Instant, Limit, Moment, Text, To, json_text, known_area
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, page_reply, tagged_reply
 from citybrain.api.steps import Step
@@ -25,6 +25,8 @@ from citybrain.web import Problem, answers
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(hours=1)
 _LAST = "\U0010ffff"  # comes after every source and id
+_EVENTS = Cursors("events", tuple[Moment, str, str])
+_CONFLICTS = Cursors("conflicts", tuple[Moment, str, str, bytes])
 
 
 class Event(BaseModel):
@@ -71,21 +73,21 @@ def add_events(router: APIRouter, parts: ApiParts) -> None:
         areas = parts.city().areas
         below = None if area is None else sorted(hierarchy_of(areas).ever_below(known_area(areas, area)))
         end = end or parts.clock() + AHEAD
-        position = read_cursor(cursor, tuple[Moment, str, str])
+        position = _EVENTS.read(cursor)
         before = EventPosition(end, _LAST, _LAST) if position is None else EventPosition(*position)
         wanted = EventFilter(type, source, subject, below)
         async with window_reads.snapshot(parts.pool) as connection:
             listed = await list_events(connection, wanted, (begin or BEGINNING, end), before, limit)
-        following = None if listed.position is None else write_cursor(listed.position)
+        following = None if listed.position is None else _EVENTS.write(listed.position)
         return page_reply([event_form(row) for row in listed.rows], following)
 
     @router.get("/v1/conflicts", summary="Identities posted with different content", responses={200: {"model": Page}})
     async def conflicts(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        before = read_cursor(cursor, tuple[Moment, str, str, bytes])
+        before = _CONFLICTS.read(cursor)
         async with window_reads.snapshot(parts.pool) as connection:
             rows = await event_reads.conflicts(connection, before, limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
-        following = None if last is None else write_cursor((last.seen, last.source, last.id, last.fingerprint))
+        following = None if last is None else _CONFLICTS.write((last.seen, last.source, last.id, last.fingerprint))
         return page_reply([conflict_form(row) for row in rows[:limit]], following)
 
 

@@ -41,6 +41,7 @@ _ALERT = {
     "summary": {"en": "BHMBCCMKT01 is 97% full", "zh": "BHMBCCMKT01 已满 97%"},
     "evidence": {
         "window": {"start": "2026-11-23T00:00:00.000000Z", "end": "2026-11-23T00:15:00.000000Z"}, "events": ["01JD0001"],
+        "sources": ["/parking/gateway-7"],
     },
     "handling": {"state": "open", "by": None, "until": None},
     "links": {

@@ -66,6 +66,12 @@ def dues(lines: Iterable[RosterLine]) -> list[Due]:
     return found
 
 
+def is_silent(lines: Iterable[RosterLine], kind: str, seen: datetime | None, watermark: datetime | None) -> bool:
+    """Whether an asset, of which these are the roster's lines, is in a hole that lasts. `seen`: its last event of the type."""
+    since = [Silence(seen, None)]
+    return any(hole.end is None for due in dues(lines) if due.type == kind for hole in holes(since, due, watermark))
+
+
 def holes(silences: Iterable[Silence], due: Due, watermark: datetime | None) -> list[Hole]:
     """The holes of one stretch, earliest first. Silences come in order."""
     found = (_hole(silence, due, watermark) for silence in silences)

@@ -1,7 +1,7 @@
 """What a request may say: times with an offset, bounded texts, page sizes and cursors. Called by the routes. Pure.
 
-A cursor is opaque to callers: the position of the last item of a page, as JSON in URL-safe base64. One that we did not
-make, or made for another list, is refused with 422.
+A cursor is opaque to callers: the list and the position of the last item of a page, as JSON in URL-safe base64. One that we did
+not make, or made for another list, is refused with 422.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -47,22 +48,29 @@ From = Annotated[Instant | None, Query(alias="from", description="not before")]
 To = Annotated[Instant | None, Query(alias="to", description="before, not at")]
 
 
-def write_cursor(position: Sequence[object]) -> str:
-    """The text for a position: times, texts, bytes and numbers."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+@dataclass(frozen=True, slots=True)
+class Cursors(Generic[_Position]):
+    """The cursors of one list: its name, and what a position is made of (times, texts, bytes and numbers)."""
 
+    of: str
+    kind: type[_Position]
 
-def read_cursor(text: str | None, kind: type[_Position]) -> _Position | None:
-    """The position of a cursor. Raises Problem 422."""
-    if text is None:
-        return None
-    try:
-        position = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
-    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
-        raise invalid("cursor", _WRONG_CURSOR) from error
-    if not all(_sane(part) for part in position):
-        raise invalid("cursor", _WRONG_CURSOR)
-    return position
+    def write(self, position: Sequence[object]) -> str:
+        """The text for a position."""
+        return base64.urlsafe_b64encode(self.of.encode() + msgspec.json.encode(position)).decode().rstrip("=")
+
+    def read(self, text: str | None) -> _Position | None:
+        """The position of a cursor. Raises Problem 422."""
+        if text is None:
+            return None
+        try:
+            of, bracket, rest = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).partition(b"[")
+            position = msgspec.json.decode(bracket + rest, type=self.kind)
+        except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+            raise invalid("cursor", _WRONG_CURSOR) from error
+        if of != self.of.encode() or not all(_sane(part) for part in position):
+            raise invalid("cursor", _WRONG_CURSOR)
+        return position
 
 
 def _sane(part: object) -> bool:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Moment, Text, known_area, read_cursor, write_cursor
+from citybrain.api.params import Cursor, Cursors, Instant, Moment, Text, known_area
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import JSON
 from citybrain.api.series import Question, read_series, series_json
@@ -20,6 +20,7 @@ from citybrain.web import answers, invalid
 from citybrain_schemas.metrics import METRICS
 
 MAX_POINTS = 10_000
+_CURSORS = Cursors("series", tuple[Moment])
 
 
 class SeriesPoint(BaseModel):
@@ -66,10 +67,10 @@ def add_series(router: APIRouter, parts: ApiParts) -> None:
         cursor: Cursor = None,
     ) -> Response:
         city = parts.city()
-        page_begin = read_cursor(cursor, tuple[Moment])
+        step = step or fitting(begin, end)  # of the whole request: it stays what it is on every page
+        page_begin = _CURSORS.read(cursor)
         begin = min(max(begin, page_begin[0]), end) if page_begin is not None else begin
-        question = Question(metric, area, subject, Step(step or fitting(begin, end), city.settings.zone), begin, end, limit)
-        return await answer(parts, city, question)
+        return await answer(parts, city, Question(metric, area, subject, Step(step, city.settings.zone), begin, end, limit))
 
 
 async def answer(parts: ApiParts, city: City, question: Question) -> Response:
@@ -82,5 +83,5 @@ async def answer(parts: ApiParts, city: City, question: Question) -> Response:
             raise invalid("metric", f"there is no metric {question.metric!r}", 404)
         found = await read_series(connection, city, question, metric, parts.clock())
     unit = metric.unit if metric is not None else declared.unit if declared is not None else ""
-    cursor = None if found.next_begin is None else write_cursor((found.next_begin,))
+    cursor = None if found.next_begin is None else _CURSORS.write((found.next_begin,))
     return Response(series_json(question, unit, found, cursor), media_type=JSON)

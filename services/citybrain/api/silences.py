@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from citybrain.api.params import Cursor, Instant, Limit, Moment, Text, identity, read_cursor, unknown, write_cursor
+from citybrain.api.params import Cursor, Cursors, Instant, Limit, Moment, Text, identity, unknown
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import Page, json_reply, page_reply, tagged_reply
 from citybrain.city import Areas
@@ -28,6 +28,7 @@ from citybrain_schemas.instants import format_time
 MAX_MATCHERS = 20
 LONGEST_UNTIL_RESOLVED = timedelta(days=30)
 _LATEST = datetime(2199, 12, 31, tzinfo=UTC)
+_CURSORS = Cursors("silences", tuple[Moment, UUID])
 
 
 class NewSilence(BaseModel):
@@ -69,11 +70,11 @@ def add_silences(router: APIRouter, parts: ApiParts) -> None:
 
     @router.get("/v1/silences", summary="Silences, the newest first", responses={200: {"model": Page}})
     async def silences(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        before = read_cursor(cursor, tuple[Moment, UUID]) or (_LATEST, UUID(int=2**128 - 1))
+        before = _CURSORS.read(cursor) or (_LATEST, UUID(int=2**128 - 1))
         with translated():
             async with parts.pool.acquire() as connection:
                 rows = await store.page(connection, before, limit + 1)
-        following = write_cursor((rows[limit - 1].made_at, rows[limit - 1].silence_id)) if len(rows) > limit else None
+        following = _CURSORS.write((rows[limit - 1].made_at, rows[limit - 1].silence_id)) if len(rows) > limit else None
         return page_reply([silence_form(one, parts.clock()) for one in rows[:limit]], following)
 
     @router.get("/v1/silences/{id}", summary="A silence", responses=answers(304, 404, done={200: SilenceShown}))

@@ -1,7 +1,8 @@
 """`GET /v1/stream`: what happens, as server-sent events, from where a listener left off. Called by router.
 
 Events: `alert` (something was added to an alert's log), `window` (windows of areas changed: read them again), `reset` (what was
-missed is no longer kept: read anew), `dropped` (why the stream ends). A listener that does not read is dropped and slows nobody.
+missed of the kinds in `lost` is no longer kept: read these anew), `dropped` (why the stream ends). A listener that does not read
+is dropped and slows nobody.
 """
 
 from __future__ import annotations
@@ -89,23 +90,24 @@ class _Listener:
         self._gauge.inc()
         try:
             yield f"retry: {RECONNECT_MS}\n\n".encode()
-            if self._position is None or self._position.alert > now.alert or self._position.window > now.window:
-                ahead, self._position = self._position is not None, now
-                if ahead:  # of another database, or of one that was put back to an earlier state
-                    yield self._message("reset", b'{"why":"the id is not of this city as it is now: read anew"}')
-            else:
-                while True:
-                    try:
-                        found, after, place = await self._hub.earlier(self._position)
-                    except Gone as error:
-                        self._position = now
-                        yield self._message("reset", msgspec.json.encode({"why": str(error)}))
-                        break
-                    for text in self._written(found):
-                        yield text
-                    self._position = after
-                    if not found:
-                        break
+            position = now if self._position is None else self._position.taking({"alert", "window"} - self._wanted.events, now)
+            ahead = not await self._hub.came_to(position)  # of another database, or of one that was put back to an earlier state
+            self._position = now if ahead else position
+            if ahead:
+                yield self._reset("the id is not of this city as it is now: read anew", self._wanted.events)
+            while True:
+                try:
+                    found, after, place = await self._hub.earlier(self._position)
+                except Gone as error:
+                    self._position = error.onward
+                    if self._wanted.events & error.lost:
+                        yield self._reset(str(error), error.lost)
+                    continue
+                for text in self._written(found):
+                    yield text
+                self._position = after
+                if not found:
+                    break
             async for part in self._live(place):
                 yield part
         except (_Dropped, CitybrainError) as error:
@@ -152,6 +154,9 @@ class _Listener:
                     text = b""
         if text:
             yield text
+
+    def _reset(self, why: str, lost: frozenset[str]) -> bytes:
+        return self._message("reset", msgspec.json.encode({"why": why, "lost": sorted(self._wanted.events & lost)}))
 
     def _message(self, event: str, data: bytes) -> bytes:
         self._unsaid = False

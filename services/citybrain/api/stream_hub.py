@@ -119,7 +119,11 @@ Message = AlertMessage | WindowMessage
 
 
 class Gone(CitybrainError):
-    """What follows a position is no longer kept: whoever was there has to read anew."""
+    """What happened since then is no longer kept: read anew."""
+
+    def __init__(self, lost: frozenset[str], onward: Position) -> None:
+        super().__init__("what happened since then is no longer kept: read anew")
+        self.lost, self.onward = lost, onward  # the kinds of messages; where to go on: with these from now on
 
 
 class Hub:
@@ -148,6 +152,13 @@ class Hub:
                 self._loop = asyncio.create_task(self._run())
             self._listeners += 1
         return self._head, self._first + len(self._ring)
+
+    async def came_to(self, position: Position) -> bool:
+        """Whether the stream has come to a position: another process may have told it sooner. Raises DatabaseUnavailable."""
+        if position.within(self._head):
+            return True
+        async with window_reads.snapshot(self._pool) as connection:
+            return position.within(await stream.heads(connection))
 
     def leave(self) -> None:
         """One listener less."""
@@ -178,8 +189,10 @@ class Hub:
             return [], position, place
         async with window_reads.snapshot(self._pool) as connection:
             gone = await stream.forgotten(connection)
-            if any(at < min(lost, end) for at, lost, end in zip(position, gone, begins, strict=True)):
-                raise Gone("what happened since then is no longer kept: read anew")
+            halves = zip(Position._fields, position, gone, begins, strict=True)
+            lost = frozenset(kind for kind, at, forgotten, end in halves if at < min(forgotten, end))
+            if lost:
+                raise Gone(lost, position.taking(lost, self._head))
             found = await self._read(connection, position, begins)
         for one in found:
             position = one.moved(position)

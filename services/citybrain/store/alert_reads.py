@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from citybrain.store.event_reads import EventRow
 from citybrain.store.pool import Connection
 from citybrain.store.queries import load
 from citybrain_schemas.alerts import Alert, Evidence, Handling, LogEntry, Place
@@ -60,12 +61,11 @@ async def page(connection: Connection, wanted: AlertFilter, before: Opened, limi
     return [(Opened(row["opened_at"], row["alert_id"]), _alert(row)) for row in rows]
 
 
-async def about(
-    connection: Connection, subject: str | None, areas: Sequence[str], at: datetime, limit: int
-) -> list[tuple[int, Alert]]:
-    """Alerts of an asset or of areas that were fired by a window which holds a moment, with the versions of their rules."""
-    rows = await connection.fetch(_SQL["about"], subject, list(areas), at, limit)
-    return [(row["rule_version"], _alert(row)) for row in rows]
+async def about(connection: Connection, event: EventRow, areas: Sequence[str]) -> AsyncGenerator[tuple[int, Alert], None]:
+    """Alerts of an event's asset or of areas that were fired by a window which holds it, with the versions of their rules; those
+    that name its id first. In the caller's transaction."""
+    async for row in connection.cursor(_SQL["about"], event.subject, list(areas), event.time, event.id):
+        yield row["rule_version"], _alert(row)
 
 
 async def log_of(connection: Connection, alert_id: UUID) -> list[LogEntry]:

@@ -184,8 +184,8 @@ async def expired(connection: Connection, now: datetime, limit: int) -> list[UUI
 
 async def last_events(
     connection: Connection, windows: Sequence[Window], types: Collection[str], limit: int
-) -> list[tuple[int, str, datetime]]:
-    """(number, id, time) of the last events of assets (`Window.of`) in windows, the latest first."""
+) -> list[tuple[int, str, str, datetime]]:
+    """(number, id, source, time) of the last events of assets (`Window.of`) in windows, the latest first."""
     columns = [list(column) for column in zip(*windows, strict=True)] if windows else []
     return [tuple(row) for row in await connection.fetch(_SQL["last_events"], *columns, list(types), limit)] if windows else []
 

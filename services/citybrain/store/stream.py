@@ -6,6 +6,7 @@ one before it. Which windows changed is read from rollup's own passes, which bec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -24,6 +25,14 @@ class Position(NamedTuple):
 
     alert: int
     window: int
+
+    def within(self, other: Position) -> bool:
+        """Whether both numbers are at most those of another one."""
+        return self.alert <= other.alert and self.window <= other.window
+
+    def taking(self, kinds: Iterable[str], other: Position) -> Position:
+        """With the numbers of these kinds (`alert`, `window`) from another one."""
+        return self._replace(**{kind: getattr(other, kind) for kind in kinds})
 
 
 class AlertEntry(NamedTuple):

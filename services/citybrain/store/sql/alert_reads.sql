@@ -20,11 +20,12 @@ select {columns} from alert a
  order by a.opened_at desc, a.alert_id desc limit $7
 
 -- name: about
--- Alerts of an asset, or of the areas that it lies in, whose evidence is a window that holds a moment; the first first.
+-- Alerts of an asset, or of the areas that it lies in, whose evidence is a window that holds a moment; those that name an event first,
+-- then the first first.
 select {columns}, a.rule_version from alert a
  where (a.subject = $1 or (a.subject is null and a.area = any ($2::text[]))) and a.started_at >= $3::timestamptz
    and (a.evidence->'window'->>'start')::timestamptz <= $3 and (a.evidence->'window'->>'end')::timestamptz > $3
- order by a.started_at, a.alert_id limit $4
+ order by coalesce(a.evidence->'events' ? $4, false) desc, a.started_at, a.alert_id
 
 -- name: log
 -- The log of an alert, the first entry first.

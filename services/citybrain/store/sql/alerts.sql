@@ -85,12 +85,12 @@ select alert_id from alert where handling = 'acknowledged' and handled_until <= 
 
 -- name: last_events
 -- The last events of assets, each in its window, of some types. `$1` numbers the windows.
-select w.number, e.id, e.time
+select w.number, e.id, e.source, e.time
   from unnest($1::integer[], $2::text[], $3::timestamptz[], $4::timestamptz[]) as w (number, subject, begins, ends)
- cross join lateral (select id, time from event
+ cross join lateral (select id, time, (select name from source s where s.source_no = i.source_no) as source from event i
                       where subject = w.subject and time >= w.begins and time < w.ends and type = any ($5::text[])
-                      order by time desc, id limit $6) e
- order by w.number, e.time desc, e.id
+                      order by time desc, id, source limit $6) e
+ order by w.number, e.time desc, e.id, e.source
 
 -- name: subjects_beneath
 -- Some assets with readings in windows, of those that add to these series of areas; the first ones by name.
