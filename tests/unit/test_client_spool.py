@@ -7,14 +7,16 @@ import random
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from citybrain.client import ClientError, Refused, Spool, SpoolFull
-from citybrain.client.field_app import complete
+from citybrain.client.field_app import MAX_EVENT_BYTES, complete, encoded
 from citybrain.client.http import Rejection
 from citybrain.client.spool import JOURNAL_BYTES
+from citybrain.ingest.strict_json import MAX_ITEM_BYTES
 
 
 def test_events_wait_in_order_until_the_city_has_answered(tmp_path: Path) -> None:
@@ -274,3 +276,18 @@ def test_an_event_gets_what_it_lacks_and_keeps_what_it_has() -> None:
     assert made[0]["time"].endswith("+00:00")
     own = {"id": "1", "source": "/own", "time": "2026-01-01T00:00:00Z", "type": "x", "data": {}, "specversion": "1.0", "odd": 1}
     assert complete(own, "/app") == own
+
+
+def test_what_no_city_would_take_is_refused_at_once() -> None:
+    assert MAX_EVENT_BYTES == MAX_ITEM_BYTES
+    assert len(encoded({"x": "y" * (MAX_EVENT_BYTES - 9)})) == MAX_EVENT_BYTES
+    with pytest.raises(ClientError, match="an event of 262145 bytes: a city takes 256 KiB at most"):
+        encoded({"x": "y" * (MAX_EVENT_BYTES - 8)})
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for odd in ("\ud800", b"bytes", float("nan"), deep):
+        with pytest.raises(ClientError, match="an event is not JSON: "):
+            encoded({"subject": odd})
+    with pytest.raises(ClientError, match="needs a zone"):
+        complete({"type": "x", "data": {}, "time": datetime(2026, 11, 29)}, "/app")  # noqa: DTZ001 - that is what is wrong with it
