@@ -185,6 +185,17 @@ async def test_a_file_that_was_cut_off_in_a_put_goes_on_and_one_that_is_damaged_
         assert spool.read_bytes() == bytes(whole)
 
 
+async def test_what_was_sent_needs_no_new_file(folder: Path, tmp_path: Path) -> None:
+    for name in ("spool.done.new", "spool.refused"):
+        (tmp_path / name).mkdir()  # as on a disk that is full
+    async with stub_city() as city, opened(folder, "file", city.url, tmp_path / "spool") as app:
+        await app.ask("put", [*events(2), *events(1, data={"occupied": -1}), *events(700)])
+        await app.ask("flush", 20_000)
+        assert (len(city.ids), city.repeated) == (702, 0)
+    async with stub_city() as city, opened(folder, "file", city.url, tmp_path / "spool") as app:
+        assert await app.ask("count") == 0
+
+
 async def test_a_spool_that_is_full_says_so_and_one_that_was_sent_begins_anew(folder: Path, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     async with stub_city() as city, opened(folder, "file", city.url, spool) as app:
