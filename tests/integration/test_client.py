@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from stub_city import KEY, StubCity, eventually, stub_city
@@ -71,6 +72,70 @@ async def test_a_batch_that_is_too_large_is_cut(tmp_path: Path) -> None:
             await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(900)])
             await app.flush()
         assert len(city.ids) == 900
+
+
+async def test_a_line_too_slow_for_a_batch_gets_smaller_ones_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["citybrain.client.http"], "REQUEST_TIMEOUT", aiohttp.ClientTimeout(total=0.5))
+    monkeypatch.setattr(sys.modules["citybrain.client.field_app"], "QUICK_S", 0.0)  # it never gets any quicker
+    posted: list[int] = []
+
+    async def slow(request: web.Request) -> web.StreamResponse | None:
+        posted.append((await request.read()).count(b"\n"))
+        await asyncio.sleep(0 if posted[-1] <= 125 else 2)
+        return None
+
+    async with stub_city() as city:
+        city.trouble = slow
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(600)])
+            await app.flush()
+        assert len(city.ids) == 600
+        assert posted == [500, 250, 125, 125, 125, 125, 100]
+
+
+async def test_batches_grow_again_where_posts_are_quick(tmp_path: Path) -> None:
+    posted: list[int] = []
+
+    async def breaks_at_first(request: web.Request) -> web.StreamResponse | None:
+        posted.append((await request.read()).count(b"\n"))
+        if len(posted) <= 3:
+            assert request.transport is not None
+            request.transport.abort()
+        return None
+
+    async with stub_city() as city:
+        city.trouble = breaks_at_first
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(1000)])
+            await app.flush()
+        assert posted == [500, 250, 125, 62, 124, 248, 496, 70]
+
+
+async def test_a_single_event_that_is_too_large_is_set_aside_and_holds_up_nobody(tmp_path: Path) -> None:
+    async def too_large(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response({"detail": "too large"}, status=413) if len(await request.read()) > 50_000 else None
+
+    async with stub_city() as city:
+        city.trouble = too_large
+        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+            await app.put([{"id": str(n), "data": {"note": "x" * (60_000 if n == 3 else 9)}, "type": "x.y"} for n in range(6)])
+            await app.flush()
+            (refused,) = await app.refused()
+            assert (refused.code, b'"id": "3"' in refused.body) == ("too_large", True)
+            assert city.ids == {"0", "1", "2", "4", "5"}
+            await app.forget([refused])
+            assert await app.refused() == []
+
+
+async def test_an_event_that_no_city_takes_is_refused_when_it_is_put(tmp_path: Path) -> None:
+    async with stub_city() as city, field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
+        with pytest.raises(ClientError, match="a city takes 256 KiB at most"):
+            await app.put([{"type": "x.y", "data": {}}, {"type": "x.y", "data": {"note": "x" * 300_000}}])
+        with pytest.raises(ClientError, match="surrogates not allowed"):
+            await app.post("x.y", {}, subject="\ud800")
+        await app.post("x.y", {}, subject="lot-1")
+        await app.flush()
+        assert len(city.kept) == 1
 
 
 async def test_what_a_city_that_breaks_off_may_have_kept_is_sent_again_unchanged(tmp_path: Path) -> None:
@@ -139,6 +204,8 @@ def test_the_same_without_asyncio(tmp_path: Path) -> None:
             app.flush()
             assert [one] == [event["id"] for event in found.kept]
             assert [refused.code for refused in app.refused()] == ["invalid_field"]
+            app.forget(app.refused())
+            assert app.refused() == []
             assert app.trouble == ""
         wrong = BlockingFieldApp("x", KEY, tmp_path / "other", source="/app")
         with pytest.raises(ClientError, match="is not the address of a city"), wrong:

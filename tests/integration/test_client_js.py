@@ -110,8 +110,8 @@ async def test_it_waits_as_long_as_it_is_told_and_sends_the_same_again(folder: P
         await app.ask("put", events(3))
         await app.ask("flush", 20_000)
         assert asked[1] - asked[0] >= 1.9
-        assert len(set(bodies)) == 1
-        assert (len(bodies), len(city.ids)) == (3, 3)
+        assert bodies[0] == bodies[1] == b"".join(bodies[2:])
+        assert (len(bodies), len(city.ids)) == (4, 3)
 
 
 async def test_a_post_that_is_too_large_is_cut(folder: Path, tmp_path: Path) -> None:
@@ -124,6 +124,42 @@ async def test_a_post_that_is_too_large_is_cut(folder: Path, tmp_path: Path) -> 
         await app.ask("put", events(900))
         await app.ask("flush", 25_000)
         assert len(city.ids) == 900
+
+
+async def test_a_line_that_breaks_off_large_posts_gets_smaller_ones_through(folder: Path, tmp_path: Path) -> None:
+    posted: list[int] = []
+
+    async def breaks(request: web.Request) -> web.StreamResponse | None:
+        posted.append((await request.read()).count(b"\n"))
+        if posted[-1] > 125:
+            assert request.transport is not None
+            request.transport.abort()
+        return None
+
+    async with stub_city() as city, opened(folder, "file", city.url, tmp_path / "spool") as app:
+        city.trouble = breaks
+        await app.ask("put", events(600))
+        await app.ask("flush", 25_000)
+        assert len(city.ids) == 600
+        assert posted[:3] == [500, 250, 125]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_event_that_is_too_large_by_itself_holds_up_nobody(folder: Path, tmp_path: Path, kind: str) -> None:
+    async def too_large(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response({"detail": "too large"}, status=413) if len(await request.read()) > 50_000 else None
+
+    async with stub_city() as city, opened(folder, kind, city.url, tmp_path / "spool") as app:
+        city.trouble = too_large
+        with pytest.raises(RuntimeError, match="an event is too large: a city takes 256 KiB at most"):
+            await app.ask("put", [*events(1), *events(1, note="号" * 90_000)])
+        await app.ask("put", [*events(2), *events(1, id="large", note="x" * 60_000), *events(2)])
+        await app.ask("flush", 20_000)
+        refused = await app.ask("refused")
+        if refused is None:
+            refused = [json.loads(line) for line in (tmp_path / "spool.refused").read_text().splitlines()]
+        assert [(one["code"], one["event"]["id"]) for one in refused] == [("too_large", "large")]
+        assert len(city.kept) == 4
 
 
 async def test_a_file_that_was_cut_off_in_a_put_goes_on_and_one_that_is_damaged_is_told(folder: Path, tmp_path: Path) -> None:
@@ -147,6 +183,17 @@ async def test_a_file_that_was_cut_off_in_a_put_goes_on_and_one_that_is_damaged_
             with pytest.raises(RuntimeError, match=f"the spool is damaged: .*spool at byte {begin}"):
                 await app.ask("flush", 500)
         assert spool.read_bytes() == bytes(whole)
+
+
+async def test_what_was_sent_needs_no_new_file(folder: Path, tmp_path: Path) -> None:
+    for name in ("spool.done.new", "spool.refused"):
+        (tmp_path / name).mkdir()  # as on a disk that is full
+    async with stub_city() as city, opened(folder, "file", city.url, tmp_path / "spool") as app:
+        await app.ask("put", [*events(2), *events(1, data={"occupied": -1}), *events(700)])
+        await app.ask("flush", 20_000)
+        assert (len(city.ids), city.repeated) == (702, 0)
+    async with stub_city() as city, opened(folder, "file", city.url, tmp_path / "spool") as app:
+        assert await app.ask("count") == 0
 
 
 async def test_a_spool_that_is_full_says_so_and_one_that_was_sent_begins_anew(folder: Path, tmp_path: Path) -> None:

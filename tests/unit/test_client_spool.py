@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from citybrain.client import ClientError, Refused, Spool, SpoolFull
-from citybrain.client.field_app import complete
+from citybrain.client.field_app import MAX_EVENT_BYTES, complete, encoded
 from citybrain.client.http import Rejection
+from citybrain.client.spool import JOURNAL_BYTES
+from citybrain.ingest.strict_json import MAX_ITEM_BYTES
 
 
 def test_events_wait_in_order_until_the_city_has_answered(tmp_path: Path) -> None:
@@ -24,8 +28,8 @@ def test_events_wait_in_order_until_the_city_has_answered(tmp_path: Path) -> Non
     assert spool.take(3, 1000) == taken
     spool.done(taken, {1: Rejection(1, "invalid_field", "data.x", "is odd")})
     assert [one.body for one in spool.take(9, 1000)] == [b"d"]
-    assert spool.refused() == [Refused(b"b", "invalid_field", "data.x", "is odd")]
-    spool.forget_refused()
+    assert spool.refused() == [Refused(taken[1].number, b"b", "invalid_field", "data.x", "is odd")]
+    spool.forget(spool.refused())
     assert (spool.refused(), spool.count()) == ([], 1)
     spool.close()
     again = Spool(tmp_path / "spool.db")
@@ -42,14 +46,83 @@ def test_a_batch_is_bounded_in_bytes_and_is_never_empty(tmp_path: Path) -> None:
 
 
 def test_too_much_is_refused_whole(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db", limit_bytes=10)
+    spool = Spool(tmp_path / "spool.db", limit_bytes=100_000)
     spool.put([b"12345"])
-    with pytest.raises(SpoolFull, match="holds 5 bytes"):
-        spool.put([b"1", b"12345"])
+    with pytest.raises(SpoolFull, match="takes 100000 bytes at most"):
+        spool.put([b"1", b"x" * 100_000])
     assert spool.count() == 1
     spool.done(spool.take(1, 100), {})
     spool.put([b"1234567890"])
     spool.close()
+
+
+def test_the_limit_holds_for_all_who_put_and_take_together(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    both = [Spool(path, limit_bytes=200_000) for _ in range(2)]
+
+    def fill() -> None:
+        for n in range(1000):
+            both[n % 2].put([b"x" * 900])
+
+    for _ in range(3):
+        with pytest.raises(SpoolFull):
+            fill()
+        assert 150 < both[0].count() <= 200_000 // 900
+        taken = both[0].take(1000, 1 << 20)
+        both[0].done(taken, {})
+        both[1].done(taken, {})  # it had posted the same
+    for one in both:
+        one.close()
+    assert path.stat().st_size < 200_000 + JOURNAL_BYTES * 2
+
+
+def test_what_was_refused_is_bounded_and_the_newest_of_it_is_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", limit_bytes=160_000)
+    for n in range(40):
+        spool.put([b"%03d" % n + b"x" * 997, b"y"])
+        spool.done(spool.take(2, 10_000), {0: Rejection(0, "future_time", "time", "is ahead")})
+    assert [one.body[:3] for one in spool.refused()] == [b"%03d" % n for n in range(30, 40)]
+    spool.forget(spool.refused()[:9])
+    assert [one.body[:3] for one in spool.refused()] == [b"039"]
+    spool.close()
+
+
+def test_a_spool_is_made_by_one_where_no_file_can_have_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_fat_has_it(*_: object) -> None:
+        raise PermissionError("Operation not permitted")
+
+    path, replace = tmp_path / "spool.db", Path.replace
+    quicker: list[Future[None]] = []
+
+    def keep_one() -> None:
+        other = Spool(path)
+        other.put([b"kept"])
+        other.close()
+
+    def while_another_makes_it(fresh: Path, target: Path) -> Path:
+        if not quicker:
+            quicker.append(threads.submit(keep_one))
+            wait(quicker, 0.3)
+        return replace(fresh, target)
+
+    monkeypatch.setattr(os, "link", as_fat_has_it)
+    monkeypatch.setattr(Path, "replace", while_another_makes_it)
+    with ThreadPoolExecutor(1) as threads:
+        spool = Spool(path)
+        quicker[0].result(10)
+    assert spool.count() == 1
+    spool.close()
+
+
+def test_a_spool_that_cannot_be_made_leaves_no_new_file_at_each_try(tmp_path: Path) -> None:
+    (tmp_path / "spool.db.new").mkdir()  # nothing can be made there
+    for _ in range(2):
+        with pytest.raises(ClientError, match="cannot be used as a spool"):
+            Spool(tmp_path / "spool.db")
+    (tmp_path / "spool.db.new").rmdir()
+    assert [one.name for one in tmp_path.iterdir()] == ["spool.db.lock"]
+    Spool(tmp_path / "spool.db").close()
+    assert {one.name for one in tmp_path.iterdir()} == {"spool.db", "spool.db-journal"}
 
 
 def test_what_is_no_spool_is_said_in_one_line(tmp_path: Path) -> None:
@@ -125,7 +198,7 @@ except ClientError as error:
     print(kept, error, flush=True)
 assert spool.count() == kept
 try:
-    spool.put([b"again"])
+    spool.put([b"again" * 2000])
 except ClientError:
     pass
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -146,6 +219,44 @@ def test_a_disk_that_is_full_is_said_and_nothing_that_was_kept_is_lost(tmp_path:
     assert (bodies[-1], int(kept) > 20) == (b"last", True)
 
 
+_EMPTY = """
+import os, resource, sys
+from pathlib import Path
+from citybrain.client import ClientError, Spool
+from citybrain.client.http import Rejection
+path = Path(sys.argv[1])
+spool = Spool(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, resource.RLIM_INFINITY))
+kept = 0
+try:
+    while True:
+        spool.put([b"%06d" % kept + b"x" * int(sys.argv[2])])
+        kept += 1
+except ClientError:
+    pass
+if sys.argv[3] == "again":
+    spool.close()
+    spool = Spool(path)
+used, full = sum(one.stat().st_size for one in path.parent.iterdir()), path.stat().st_size
+while batch := spool.take(500, 1 << 19):
+    refused = {n: Rejection(n, "future_time", "time", "is ahead") for n in range(len(batch) * (sys.argv[3] == "refused"))}
+    spool.done(batch, refused)
+    kept -= len(batch)
+    assert sum(one.stat().st_size for one in path.parent.iterdir()) <= used
+assert kept == 0, kept
+assert sys.argv[3] == "refused" or path.stat().st_size < full // 10
+assert sys.argv[3] != "refused" or spool.refused()
+"""
+
+
+@pytest.mark.parametrize("how", ["", "again", "refused"])
+@pytest.mark.parametrize("size", [2100, 60_000])
+def test_a_disk_that_is_full_is_emptied_without_any_space_and_given_back(tmp_path: Path, size: int, how: str) -> None:
+    command = [sys.executable, "-c", _EMPTY, str(tmp_path / "spool.db"), str(size), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_those_who_make_a_spool_at_once_share_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: Spool(tmp_path / "shared.db"), range(8)))
@@ -154,7 +265,7 @@ def test_those_who_make_a_spool_at_once_share_it(tmp_path: Path) -> None:
     assert {one.count() for one in made} == {8}
     for one in made:
         one.close()
-    assert [one.name for one in tmp_path.iterdir()] == ["shared.db"]
+    assert {one.name for one in tmp_path.iterdir()} == {"shared.db", "shared.db-journal"}
 
 
 def test_an_event_gets_what_it_lacks_and_keeps_what_it_has() -> None:
@@ -165,3 +276,18 @@ def test_an_event_gets_what_it_lacks_and_keeps_what_it_has() -> None:
     assert made[0]["time"].endswith("+00:00")
     own = {"id": "1", "source": "/own", "time": "2026-01-01T00:00:00Z", "type": "x", "data": {}, "specversion": "1.0", "odd": 1}
     assert complete(own, "/app") == own
+
+
+def test_what_no_city_would_take_is_refused_at_once() -> None:
+    assert MAX_EVENT_BYTES == MAX_ITEM_BYTES
+    assert len(encoded({"x": "y" * (MAX_EVENT_BYTES - 9)})) == MAX_EVENT_BYTES
+    with pytest.raises(ClientError, match="an event of 262145 bytes: a city takes 256 KiB at most"):
+        encoded({"x": "y" * (MAX_EVENT_BYTES - 8)})
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for odd in ("\ud800", b"bytes", float("nan"), deep):
+        with pytest.raises(ClientError, match="an event is not JSON: "):
+            encoded({"subject": odd})
+    with pytest.raises(ClientError, match="needs a zone"):
+        complete({"type": "x", "data": {}, "time": datetime(2026, 11, 29)}, "/app")  # noqa: DTZ001 - that is what is wrong with it

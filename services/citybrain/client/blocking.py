@@ -59,8 +59,12 @@ class BlockingFieldApp:
         self._wait(self._opened.flush(limit_s))
 
     def refused(self) -> list[Refused]:
-        """What the city refused and why."""
+        """What the city refused and why, the first first; only the newest of very much."""
         return self._wait(self._opened.refused())
+
+    def forget(self, looked_at: Sequence[Refused]) -> None:
+        """Drop these of what was refused."""
+        self._wait(self._opened.forget(looked_at))
 
     @property
     def _opened(self) -> FieldApp:

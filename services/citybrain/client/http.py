@@ -67,15 +67,16 @@ class CityClient:
 
         Raises PostRefused when it never will keep them, CityUnreachable after the patience has run out.
         """
-        body = b"\n".join(events) + b"\n"
         silent_since, tries = time.monotonic(), 0
         while True:
             tries += 1
-            answer, wait_s = await self._try(body, len(events))
-            if answer is not None:
-                self.trouble = ""
-                return answer
-            wait_s = max(wait_s, _backoff_s(tries))
+            try:
+                said = await self.post_once(events)
+            except CityUnreachable:
+                said = 0.0
+            if isinstance(said, Answer):
+                return said
+            wait_s = max(said, backoff_s(tries))
             spent_s = time.monotonic() - silent_since
             allowed_s = self._patience.later_s if self._met else self._patience.at_first_s
             if spent_s + wait_s > allowed_s:
@@ -111,21 +112,24 @@ class CityClient:
         except ValueError as error:
             raise PostRefused(f"{method} {path}: the answer is not JSON") from error
 
-    async def _try(self, body: bytes, count: int) -> tuple[Answer | None, float]:
-        """One post: the answer, or None and the seconds the city asked to wait."""
+    async def post_once(self, events: Sequence[bytes]) -> Answer | float:
+        """One post: the answer, or the seconds that a busy city asks to wait. Raises PostRefused, CityUnreachable."""
         headers = {"Content-Type": "application/x-ndjson"}
+        body = b"\n".join(events) + b"\n"
         try:
             request = self._session.post(self._url / "v1/events", data=body, headers=headers, allow_redirects=False)
             async with request as response:
                 text = await response.read()
-                self._met = True
-                if response.status in TRY_AGAIN:
-                    self.trouble = f"{response.status} {response.reason or ''}".rstrip()
-                    return None, _retry_after_s(response.headers.get("Retry-After"), time.time())
-                return _answer(response.status, text, count), 0.0
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.trouble = _reason(error)
-            return None, 0.0
+            raise CityUnreachable(f"{self._url.origin()} does not answer: {self.trouble}") from error
+        self._met = True
+        if response.status in TRY_AGAIN:
+            self.trouble = f"{response.status} {response.reason or ''}".rstrip()
+            return _retry_after_s(response.headers.get("Retry-After"), time.time())
+        answer = _answer(response.status, text, len(events))
+        self.trouble = ""
+        return answer
 
 
 @asynccontextmanager
@@ -188,7 +192,8 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _backoff_s(tries: int) -> float:
+def backoff_s(tries: int) -> float:
+    """A pause that grows, and is not the same for all."""
     longest: float = min(FIRST_WAIT_S * 2 ** min(tries - 1, 10), LONGEST_WAIT_S)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, keeps no secret
 
