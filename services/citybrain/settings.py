@@ -104,7 +104,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         admin_key=_admin_key(values),
         bus=_bus(values),
         bus_partitions=_integer(values, "CITYBRAIN_BUS_PARTITIONS", 4, 1, 1024),
-        bus_retention=_duration(values, "CITYBRAIN_BUS_RETENTION", _HOUR, least=timedelta(minutes=1)),
+        bus_retention=_duration(values, "CITYBRAIN_BUS_RETENTION", _HOUR),
         city=Path(values["CITYBRAIN_CITY"]) if "CITYBRAIN_CITY" in values else None,
         database_url=_database_url(values),
         delivery_http=_flag(values, "CITYBRAIN_DELIVERY_HTTP"),
@@ -114,7 +114,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
         metrics_port=_integer(values, "CITYBRAIN_METRICS_PORT", 0, 0, 65535) or None,
         public_url=_public_url(values),
         single_replica=_flag(values, "CITYBRAIN_SINGLE_REPLICA"),
-        storage_chunk=_duration(values, "CITYBRAIN_STORAGE_CHUNK", CHUNK, most=timedelta(days=366)),
+        storage_chunk=_duration(values, "CITYBRAIN_STORAGE_CHUNK", CHUNK, _HOUR, timedelta(days=366)),
         storage_compress_after=_duration(values, "CITYBRAIN_STORAGE_COMPRESS_AFTER", timedelta(days=14)),
         storage_keep_deliveries=_duration(values, "CITYBRAIN_STORAGE_KEEP_DELIVERIES", timedelta(days=90)),
     )
@@ -202,7 +202,7 @@ def _kafka(values: Mapping[str, str]) -> KafkaSettings:
         batch_bytes=_integer(values, f"{name}BATCH_BYTES", 256 * 1024, 1024, 1024 * 1024),
         compression=_choice(values, f"{name}COMPRESSION", "lz4", COMPRESSIONS),
         partitions=_integer(values, f"{name}PARTITIONS", 0, 1, 10_000) or None,
-        retention=_duration(values, f"{name}RETENTION", None),
+        retention=_duration(values, f"{name}RETENTION", None, _HOUR),
         replication=_integer(values, f"{name}REPLICATION", 3, 1, 15),
         create_topics=_choice(values, f"{name}CREATE_TOPICS", "true", ("true", "false")) == "true",
         session_timeout_s=int(_duration(values, f"{name}SESSION_TIMEOUT", timedelta(seconds=30), *_SESSION).total_seconds()),
@@ -259,7 +259,7 @@ _Default = TypeVar("_Default", timedelta, timedelta | None)
 
 
 def _duration(
-    values: Mapping[str, str], name: str, default: _Default, least: timedelta = _HOUR, most: timedelta = _CENTURY
+    values: Mapping[str, str], name: str, default: _Default, least: timedelta = timedelta(0), most: timedelta = _CENTURY
 ) -> timedelta | _Default:
     text = values.get(name)
     if text is None:
