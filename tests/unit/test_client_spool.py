@@ -219,6 +219,27 @@ def test_a_disk_that_is_full_is_said_and_nothing_that_was_kept_is_lost(tmp_path:
     assert (bodies[-1], int(kept) > 20) == (b"last", True)
 
 
+def test_a_journal_has_its_room_from_the_beginning_whatever_ends_the_program(tmp_path: Path) -> None:
+    path, journal = tmp_path / "spool.db", tmp_path / "spool.db-journal"
+    Spool(path).close()
+    assert (path.stat().st_size < 50_000, journal.stat().st_size) == (True, JOURNAL_BYTES)
+    _full_spool(path)
+    killed = (
+        "import os, sqlite3, sys; spool = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "[spool.execute(one) for one in ('pragma journal_mode = persist', 'pragma cache_size = 1', 'begin immediate')];"
+        "spool.execute('delete from waiting'); spool.execute('insert into refused (body) values (randomblob(900000))');"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
+    assert journal.read_bytes()[:1] != b"\0"  # it holds what was there before
+    spool = Spool(path)
+    assert (spool.count(), spool.refused(), journal.stat().st_size) == (400, [], JOURNAL_BYTES)
+    spool.close()
+    journal.unlink()
+    Spool(path).close()
+    assert journal.stat().st_size == JOURNAL_BYTES
+
+
 _EMPTY = """
 import os, resource, sys
 from pathlib import Path

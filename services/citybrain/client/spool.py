@@ -53,10 +53,6 @@ class _Damaged(sqlite3.DatabaseError):
     """The file is not what was written."""
 
 
-class _Full(ClientError):
-    """The disk takes no more."""
-
-
 class Spool:
     """`limit_bytes` bounds what is kept, with what SQLite adds, whoever put it. Raises ClientError when the file is no spool, is
     damaged, or cannot be read or written: a damaged one is left as it is."""
@@ -81,22 +77,23 @@ class Spool:
         if said != "ok":
             raise _Damaged(said)
         self._database.executescript(_TABLES)
-        with suppress(sqlite3.OperationalError):  # the disk is full already: it goes on with the room there is
+        with suppress(sqlite3.OperationalError):  # or else it goes on with the room there is
             self._make_room()
 
     def _make_room(self) -> None:
         """The journal grows by what a transaction overwrites, and stays as large as it was."""
         journal = _beside(self._path, "-journal")
         if not journal.exists() or journal.stat().st_size < JOURNAL_BYTES:
-            for _ in range(2):
-                self._database.execute("replace into room values (1, randomblob(?))", (JOURNAL_BYTES,))
+            with suppress(sqlite3.OperationalError):  # the disk is full already
+                self._database.execute("insert or ignore into room values (1, zeroblob(?))", (JOURNAL_BYTES,))
+                self._database.execute("update room set body = randomblob(?)", (JOURNAL_BYTES,))
         if self._ask("select exists (select * from room)"):
             self._database.execute("delete from room")
             self._give_back()
 
     def _give_back(self) -> None:
         """What was filled and is not needed any more goes back to the disk: cheap when nothing waits, and left alone before."""
-        if self._ask(_FREE) > JOURNAL_BYTES and not self._ask("select exists (select * from waiting)"):
+        if self._ask(_FREE) >= JOURNAL_BYTES and not self._ask("select exists (select * from waiting)"):
             self._database.execute("vacuum")
 
     def put(self, bodies: Sequence[bytes]) -> None:
@@ -130,8 +127,9 @@ class Spool:
                 try:
                     self._settle(answered, refused, self._limit_bytes // share)
                     break
-                except _Full:
-                    continue
+                except ClientError as error:
+                    if getattr(error.__cause__, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+                        raise
             else:
                 self._settle(answered, [], 0)
             with suppress(sqlite3.Error):  # if not now, then later
@@ -227,5 +225,4 @@ def _explained(path: Path, trouble: str) -> Iterator[None]:
             isinstance(error, _Damaged | UnicodeDecodeError) or type(error) is sqlite3.DatabaseError
         )  # others are a subclass of it
         advice = "; it is damaged and left as it is: put it aside to begin anew" if damaged else ""
-        full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-        raise (_Full if full else ClientError)(f"{path} {trouble}: {' '.join(str(error).split())}{advice}") from error
+        raise ClientError(f"{path} {trouble}: {' '.join(str(error).split())}{advice}") from error
