@@ -279,6 +279,7 @@ async def test_a_topic_is_checked_where_it_may_not_be_made(kafka_servers: str, b
 async def test_a_topic_whose_settings_would_lose_events_is_refused(
     kafka_servers: str, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     await admin.start()
     configs = {"cleanup.policy": "compact", "max.message.bytes": "1000", "retention.ms": "3600000"}
@@ -323,6 +324,7 @@ async def test_a_member_that_kafka_refuses_says_what_to_change_and_works_once_it
     kafka_servers: str, bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(loops, "FAILING_S", 0.1)
+    caplog.set_level(logging.WARNING)
     hasty = replace(SETTINGS, session_timeout_s=1)
     async with open_kafka_bus(kafka_servers, hasty, Metrics()) as refused:
         place = await refused.join(topic, "reader", "one")
