@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 import bus_suite
@@ -24,7 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from bus_suite import ALL, PARTITIONS, BusSuite, eventually, numbered, read_all
 
 from citybrain import loops
-from citybrain.bus import kafka_append, kafka_members
+from citybrain.bus import kafka, kafka_append, kafka_members
 from citybrain.bus.kafka import KafkaBus, open_kafka_bus
 from citybrain.bus.kafka_errors import RecordTooLarge, TopicWasReplaced
 from citybrain.bus.kafka_settings import KafkaSettings
@@ -228,6 +229,22 @@ async def test_a_broker_that_is_away_is_told_within_seconds() -> None:
             await bus.append("any", numbered(1))
 
 
+async def test_who_asks_at_the_same_time_waits_for_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
+
+    async def slow(*_: object) -> NoReturn:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.sleep(0.05)
+        raise BusUnavailable("no answer")
+
+    monkeypatch.setattr(kafka, "ensure_topic", slow)
+    async with open_kafka_bus("127.0.0.1:1", SETTINGS, Metrics()) as bus:
+        found = await asyncio.gather(*(bus.ends("any") for _ in range(20)), return_exceptions=True)
+        assert {type(one) for one in found} == {BusUnavailable}
+        assert attempts == 1
+
+
 async def test_a_topic_with_too_few_copies_is_refused_unless_that_is_allowed(
     kafka_servers: str, bus: KafkaBus, topic: str
 ) -> None:
@@ -262,6 +279,7 @@ async def test_a_topic_is_checked_where_it_may_not_be_made(kafka_servers: str, b
 async def test_a_topic_whose_settings_would_lose_events_is_refused(
     kafka_servers: str, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     await admin.start()
     configs = {"cleanup.policy": "compact", "max.message.bytes": "1000", "retention.ms": "3600000"}
@@ -306,6 +324,7 @@ async def test_a_member_that_kafka_refuses_says_what_to_change_and_works_once_it
     kafka_servers: str, bus: KafkaBus, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(loops, "FAILING_S", 0.1)
+    caplog.set_level(logging.WARNING)
     hasty = replace(SETTINGS, session_timeout_s=1)
     async with open_kafka_bus(kafka_servers, hasty, Metrics()) as refused:
         place = await refused.join(topic, "reader", "one")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from citybrain.access import Access
 from citybrain.api.gauges import measure
 from citybrain.api.parts import ApiParts
+from citybrain.api.status import read_status
 from citybrain.bus.kafka import open_kafka_bus
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.bus.port import BusUnavailable
+from citybrain.errors import SettingsError, Unavailable
 from citybrain.ingest.heartbeat import heartbeat
 from citybrain.store.keys import KeyStore
 from citybrain.store.pool import Pool
@@ -68,6 +71,18 @@ async def test_while_the_bus_is_away_all_else_is_measured(database: str) -> None
         told = metrics.registry.get_sample_value
         assert told("citybrain_role_lag", {"role": "deliver"}) == 0
         assert told("citybrain_dead_letters") == 0
+
+
+async def test_a_topic_that_is_not_as_it_has_to_be_is_told_as_what_may_change(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(topic: str) -> NoReturn:
+        raise SettingsError(f"topic {topic} has cleanup.policy=compact")
+
+    async with pipeline(database, small_city()) as city:
+        monkeypatch.setattr(city.bus, "ends", refused)
+        with pytest.raises(Unavailable, match="policy=compact"):
+            await read_status(ApiParts(city.pool, city.bus, small_city, Access(KeyStore(city.pool)), "0", "cluster"))
 
 
 async def endpoint(pool: Pool, name: str, disabled_at: datetime | None, open_for_s: int | None) -> None:

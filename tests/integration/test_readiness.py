@@ -13,7 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from citybrain import loops, serving, vitals
+from citybrain import loops, runner, serving, vitals
+from citybrain.access import authenticate
 from citybrain.aggregate import worker as aggregate
 from citybrain.aggregate.rollup import Rollup
 from citybrain.aggregate.worker import AggregateWorker
@@ -21,8 +22,9 @@ from citybrain.bus.postgres import PostgresBus, open_postgres_bus
 from citybrain.deliver.worker import Deliverer
 from citybrain.ingest import beat
 from citybrain.ingest import heartbeat as heartbeats
-from citybrain.profiles import current_rules, load, read_city
+from citybrain.profiles import CurrentCity, current_rules, load, read_city
 from citybrain.serving import Readiness, beating, working
+from citybrain.settings import read_settings
 from citybrain.store import pool as pools
 from citybrain.store.pool import Pool, open_pool
 from citybrain.telemetry import Metrics
@@ -97,6 +99,19 @@ async def test_ingest_is_ready_while_heartbeats_reach_the_bus(bus: PostgresBus, 
         await bus._pool.execute("alter table bus_partition_gone rename to bus_partition")
         await becomes(readiness, None)
     assert (metrics.registry.get_sample_value("citybrain_ingest_heartbeat_seconds_count") or 0) > 1
+
+
+async def test_ingest_needs_keys_too_which_every_process_reads_though_nobody_asks(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = runner._Place(database, "cluster", "http://127.0.0.1:1", "ingest-1")
+    async with runner._process(place, read_settings({}), CurrentCity(small_city())) as process:
+        work = runner._ingest_tasks(process)
+        assert "keys have not been read yet" in (process.readiness.why_not() or "")
+        async with at_work(*work, *runner._own_tasks(process)):
+            await becomes(process.readiness, None)
+            monkeypatch.setattr(authenticate, "OUTAGE_GRACE_S", -1.0)
+            await becomes(process.readiness, "keys cannot be checked: the database has not answered for")
 
 
 async def test_aggregate_is_ready_once_it_is_a_member_be_it_without_partitions(pool: Pool, bus: PostgresBus) -> None:

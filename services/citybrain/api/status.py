@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from citybrain.api.parts import ApiParts
 from citybrain.api.replies import json_reply
+from citybrain.errors import SettingsError, Unavailable
 from citybrain.store import changes, deliveries, notifications, state_reads, window_reads
 from citybrain_schemas.instants import format_time
 from citybrain_schemas.topics import EVENTS_TOPIC
@@ -54,8 +55,11 @@ async def read_status(parts: ApiParts) -> dict[str, Any]:
 
 
 async def unread(parts: ApiParts, positions: Mapping[int, int]) -> int:
-    """Records of the topic behind these positions. Raises BusUnavailable."""
-    ends = await parts.bus.ends(EVENTS_TOPIC)
+    """Records of the topic behind these positions. Raises Unavailable, also while the topic is not as it has to be."""
+    try:
+        ends = await parts.bus.ends(EVENTS_TOPIC)
+    except SettingsError as error:
+        raise Unavailable(str(error)) from error
     return sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
 
 

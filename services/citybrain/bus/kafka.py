@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
@@ -26,6 +26,7 @@ from citybrain.telemetry import Metrics
 
 CLOSE_TIMEOUT_S = 3
 LOOK_S = 0.1  # between two looks of a waiting reader at the ends: Kafka tells nobody
+_Answer = TypeVar("_Answer")
 MAX_READERS = 4  # sets of partitions that are read ahead at a time
 
 
@@ -38,20 +39,19 @@ class KafkaBus:
         self._metrics = metrics
         self._appender = KafkaAppender(servers, settings, metrics, self._tell_readers)
         self._partitions: dict[str, int] = {}
-        self._topics = asyncio.Lock()
         self._readers: OrderedDict[tuple[str, frozenset[int]], KafkaReader] = OrderedDict()
         self._positions: defaultdict[str, dict[int, int]] = defaultdict(dict)  # where readers of this process stand
         self._seen: dict[tuple[str, str], dict[int, int]] = {}  # by topic and reader: the ends at its last wait
         self._arrived: defaultdict[str, dict[str, asyncio.Event]] = defaultdict(dict)
         self._looker: Any = None
         self._looking = asyncio.Lock()
-        self._asking: dict[str, asyncio.Task[dict[int, int]]] = {}  # waiting readers share one question for the ends
+        self._asking: dict[str, asyncio.Task[Any]] = {}  # who asks the same shares one answer
         self._members: list[KafkaMembership] = []
 
     async def partitions(self, topic: str) -> int:
-        async with self._topics:
-            if topic not in self._partitions:
-                self._partitions[topic] = (await ensure_topic(self._servers, self._settings, topic)).partitions
+        if topic not in self._partitions:
+            facts = await self._shared(f"topic {topic}", lambda: ensure_topic(self._servers, self._settings, topic))
+            self._partitions[topic] = facts.partitions
         return self._partitions[topic]
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
@@ -92,7 +92,7 @@ class KafkaBus:
     async def _has_more(self, topic: str, reader: str) -> bool:
         """Whether the ends have moved since this reader last heard that they had."""
         try:
-            ends = await asyncio.shield(self._asked(topic))
+            ends = await self._shared(f"ends {topic}", lambda: self.ends(topic))
         except BusUnavailable:
             await asyncio.sleep(1)
             return False
@@ -100,13 +100,15 @@ class KafkaBus:
         self._seen[topic, reader] = ends
         return ends != seen
 
-    def _asked(self, topic: str) -> asyncio.Task[dict[int, int]]:
-        """The question for the ends that is under way. Who stops waiting leaves it be: cut off, it would leave a connection."""
-        task = self._asking.get(topic)
+    def _shared(self, what: str, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> asyncio.Future[_Answer]:
+        """The answer to the question that is under way, else to a new one. Who stops waiting leaves it be: cut off, it would
+        leave a connection.
+        """
+        task = self._asking.get(what)
         if task is None or task.done():
-            task = self._asking[topic] = asyncio.create_task(self.ends(topic), name="bus ends")
+            task = self._asking[what] = asyncio.create_task(ask(), name=f"bus {what}")
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits any more
-        return task
+        return asyncio.shield(task)
 
     def _tell_readers(self, topic: str) -> None:
         for event in self._arrived[topic].values():

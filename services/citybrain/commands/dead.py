@@ -14,6 +14,7 @@ from citybrain.commands.running import data_option, database, json_option, plain
 from citybrain.runner import open_bus
 from citybrain.store import dead_letters
 from citybrain.telemetry import Metrics
+from citybrain_schemas.topics import EVENTS_TOPIC
 
 
 @click.group()
@@ -79,6 +80,7 @@ def requeue(numbers: tuple[int, ...], every: bool, data: Path | None) -> None:
             open_bus(pool, settings, Metrics()) as bus,
             pool.acquire() as connection,
         ):
+            await bus.partitions(EVENTS_TOPIC)  # who needs the bus hears of one that is away, be there letters or not
             chosen = list(numbers) or await dead_letters.waiting_numbers(connection)
             for number in chosen:
                 letter = await dead_letters.dead_letter(connection, number)
