@@ -11,11 +11,21 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from stub_city import KEY, StubCity, eventually, stub_city
+from stub_city import KEY, StubCity, Trouble, eventually, stub_city
 
 from citybrain.client import BlockingFieldApp, CityUnreachable, ClientError, field_app
 
 OCCUPANCY = {"occupied": 1, "capacity": 2}
+
+
+async def kept_in_spite_of(trouble: Trouble, spool: Path, count: int) -> int:
+    """How many of so many events, put at once and flushed, a city has in the end."""
+    async with stub_city() as city:
+        city.trouble = trouble
+        async with field_app(city.url, KEY, spool, source="/app") as app:
+            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(count)])
+            await app.flush()
+        return len(city.ids)
 
 
 async def test_events_reach_the_city_with_what_they_lacked(tmp_path: Path) -> None:
@@ -66,12 +76,7 @@ async def test_a_batch_that_is_too_large_is_cut(tmp_path: Path) -> None:
         lines = (await request.read()).count(b"\n")
         return web.json_response({"detail": "too large"}, status=413) if lines > 100 else None
 
-    async with stub_city() as city:
-        city.trouble = too_large
-        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
-            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(900)])
-            await app.flush()
-        assert len(city.ids) == 900
+    assert await kept_in_spite_of(too_large, tmp_path / "spool", 900) == 900
 
 
 async def test_a_line_too_slow_for_a_batch_gets_smaller_ones_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,13 +89,8 @@ async def test_a_line_too_slow_for_a_batch_gets_smaller_ones_through(tmp_path: P
         await asyncio.sleep(0 if posted[-1] <= 125 else 2)
         return None
 
-    async with stub_city() as city:
-        city.trouble = slow
-        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
-            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(600)])
-            await app.flush()
-        assert len(city.ids) == 600
-        assert posted == [500, 250, 125, 125, 125, 125, 100]
+    assert await kept_in_spite_of(slow, tmp_path / "spool", 600) == 600
+    assert posted == [500, 250, 125, 125, 125, 125, 100]
 
 
 async def test_batches_grow_again_where_posts_are_quick(tmp_path: Path) -> None:
@@ -103,12 +103,8 @@ async def test_batches_grow_again_where_posts_are_quick(tmp_path: Path) -> None:
             request.transport.abort()
         return None
 
-    async with stub_city() as city:
-        city.trouble = breaks_at_first
-        async with field_app(city.url, KEY, tmp_path / "spool", source="/app") as app:
-            await app.put([{"type": "parking.occupancy", "data": OCCUPANCY} for _ in range(1000)])
-            await app.flush()
-        assert posted == [500, 250, 125, 62, 124, 248, 496, 70]
+    assert await kept_in_spite_of(breaks_at_first, tmp_path / "spool", 1000) == 1000
+    assert posted == [500, 250, 125, 62, 124, 248, 496, 70]
 
 
 async def test_a_single_event_that_is_too_large_is_set_aside_and_holds_up_nobody(tmp_path: Path) -> None:
