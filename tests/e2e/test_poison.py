@@ -34,9 +34,9 @@ from citybrain.aggregate import decode as module, worker
 def _spoil(value):
     return b"\\0" + value if b'"lot-13"' in value else value
 
-def broken(batches):
+def broken(batches, positions):
     spoilt = [dataclasses.replace(one, values=[_spoil(value) for value in one.values]) for one in batches]
-    found = module.decode(spoilt)
+    found = module.decode(spoilt, positions)
     return found._replace(undecodable=[one._replace(value=one.value[1:]) for one in found.undecodable])
 
 worker.decode = broken
