@@ -21,6 +21,7 @@ from citybrain.telemetry import Metrics
 from pipeline import Pipeline, pipeline
 from records import minutes_later, occupancy, records, small_city
 
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.timeout(180)]
 PARTITIONS, COUNT = 3, 60
 SETTINGS = KafkaSettings(single_replica=True, partitions=PARTITIONS)
 POSITIONS = "select partition, next_offset from bus_position where role = 'aggregate' order by 1"
@@ -48,7 +49,7 @@ class Desk:
 
     async def until_end(self) -> int:
         """In a process of its own: it has fetched nothing yet."""
-        async with asyncio.timeout(25), open_kafka_bus(self.servers, SETTINGS, self.metrics) as bus:
+        async with asyncio.timeout(60), open_kafka_bus(self.servers, SETTINGS, self.metrics) as bus:
             return (await consume(bus, self.topic, partial(self.worker, bus), 2, self.city.rollup)).records
 
     async def positions(self) -> dict[int, int]:
@@ -124,7 +125,7 @@ async def test_until_end_ends_where_the_topic_ended_though_others_append_and_rea
     posting = asyncio.create_task(post_on())
     await desk.post()
     other = asyncio.create_task(desk.worker(desk.bus, name="other").run())
-    for _ in range(3):
+    for _ in range(2):
         await desk.until_end()
     assert not posting.done()
     for task in (posting, other):

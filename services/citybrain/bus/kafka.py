@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from citybrain.bus.kafka_append import KafkaAppender
 from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of, why_not
 from citybrain.bus.kafka_members import KafkaMembership
-from citybrain.bus.kafka_read import KafkaReader, open_consumer, stop_consumer
+from citybrain.bus.kafka_read import KafkaReader, open_consumer, start_consumer, stop_consumer
 from citybrain.bus.kafka_settings import KafkaSettings
 from citybrain.bus.kafka_topics import ensure_topic
 from citybrain.bus.port import Batch, BusUnavailable, Membership, Record, partition_of
@@ -136,11 +136,7 @@ class KafkaBus:
         async with self._looking:
             if self._looker is None:
                 looker = open_consumer(self._servers, self._settings)
-                try:
-                    await looker.start()
-                except BaseException:
-                    await stop_consumer(looker)
-                    raise
+                await start_consumer(looker)
                 self._looker = looker
             return self._looker
 

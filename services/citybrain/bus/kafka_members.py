@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from citybrain.bus.kafka_errors import DRIVER_ERRORS, line_of, may_pass
-from citybrain.bus.kafka_read import stop_consumer
+from citybrain.bus.kafka_read import start_consumer, stop_consumer
 from citybrain.bus.kafka_settings import KafkaSettings, connection_arguments
 from citybrain.bus.port import Assignment, BusUnavailable
 from citybrain.errors import CitybrainError
@@ -87,7 +87,7 @@ class KafkaMembership:
         """Returns never. Raises what went wrong."""
         consumer = self._consumer()
         try:
-            await consumer.start()
+            await start_consumer(consumer)
             listener = _Listener(self, consumer)
             consumer.subscribe([self._topic], listener=listener)
             committed, at = dict[int, int](), time.monotonic()

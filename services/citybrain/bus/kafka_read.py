@@ -39,6 +39,19 @@ def open_consumer(servers: str, settings: KafkaSettings) -> Any:  # noqa: ANN401
     )
 
 
+async def start_consumer(consumer: Any) -> None:  # noqa: ANN401
+    """Connect. Who is cancelled meanwhile lets it come to its end first: cut off, aiokafka would leave a connection."""
+    starting = asyncio.create_task(consumer.start())
+    try:
+        await asyncio.shield(starting)
+    except BaseException:
+        await asyncio.wait([starting], timeout=STOP_TIMEOUT_S)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await stop_consumer(consumer)
+        raise
+
+
 async def stop_consumer(consumer: Any) -> None:  # noqa: ANN401
     """Disconnect within STOP_TIMEOUT_S. In a task of its own, because stop() may raise the cancellation of aiokafka's fetches."""
     stopping = asyncio.create_task(consumer.stop())
@@ -86,11 +99,7 @@ class KafkaReader:
     async def _stand_at(self, positions: Mapping[int, int]) -> None:
         if self._consumer is None:
             consumer = open_consumer(self._servers, self._settings)
-            try:
-                await consumer.start()
-            except BaseException:
-                await stop_consumer(consumer)
-                raise
+            await start_consumer(consumer)
             consumer.assign(list(self._places.values()))
             self._consumer, self._next = consumer, {}
         for number, position in positions.items():
