@@ -114,6 +114,19 @@ async def test_what_kafka_has_forgotten_is_skipped_loudly(
         assert metrics.registry.get_sample_value("citybrain_bus_lost_records_total") == 4
 
 
+async def test_who_is_cancelled_while_it_connects_leaves_no_connection(kafka_servers: str, bus: KafkaBus, topic: str) -> None:
+    """A connection that is left is a ResourceWarning, which fails the test."""
+    await bus.partitions(topic)
+    for n in range(40):
+        async with open_kafka_bus(kafka_servers, SETTINGS, Metrics()) as other:
+            other._partitions[topic] = PARTITIONS
+            fetching = asyncio.create_task(other.fetch(topic, START, 10))
+            await asyncio.sleep(n / 4_000)
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+    gc.collect()
+
+
 async def test_a_reader_ahead_of_its_topic_is_told_that_the_topic_is_another(bus: KafkaBus, topic: str) -> None:
     await bus.append(topic, numbered(10, key=b"one"))
     with pytest.raises(TopicWasReplaced, match="made anew"):
