@@ -86,8 +86,8 @@ class KafkaMembership:
     async def _be_member(self) -> None:
         """Returns never. Raises what went wrong."""
         consumer = self._consumer()
+        await start_consumer(consumer)
         try:
-            await start_consumer(consumer)
             listener = _Listener(self, consumer)
             consumer.subscribe([self._topic], listener=listener)
             committed, at = dict[int, int](), time.monotonic()
